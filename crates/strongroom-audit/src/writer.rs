@@ -1,0 +1,309 @@
+//! The writer thread: takes what waits, writes it, syncs it, tells everyone.
+
+use crate::log::{Durability, Limits};
+use crate::{Entry, Error};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use strongroom_core::UnixMillis;
+use tokio::sync::oneshot;
+
+const FORMAT: u64 = 1;
+const HEADER: &[u8] = b"{\"format\":\"strongroom.decisions\",\"version\":1}\n";
+/// Buffered entries reach the disk at least this often, so that a cut loses at most a second.
+const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
+/// Longest line; a tail without a newline in so many bytes is not ours.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+type Answer = oneshot::Sender<Result<(), Error>>;
+
+#[derive(Default)]
+struct Queue {
+    lines: Vec<u8>,
+    answers: Vec<Answer>,
+    writer_idle: bool,
+    closed: bool,
+    fault: Option<Fault>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Full,
+    Broken,
+}
+
+impl Fault {
+    fn error(self) -> Error {
+        match self {
+            Self::Full => Error::Full,
+            Self::Broken => Error::Broken,
+        }
+    }
+}
+
+pub(crate) struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    durability: Durability,
+    limits: Limits,
+}
+
+impl Shared {
+    pub(crate) fn new(durability: Durability, limits: Limits) -> Self {
+        Self {
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            durability,
+            limits,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn append(
+        &self,
+        entry: &Entry,
+    ) -> Result<Option<oneshot::Receiver<Result<(), Error>>>, Error> {
+        let durable = self.durability == Durability::Durable;
+        let (answer, receipt) = if durable {
+            let (answer, receipt) = oneshot::channel();
+            (Some(answer), Some(receipt))
+        } else {
+            (None, None)
+        };
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(Error::Closed);
+        }
+        match queue.fault {
+            Some(Fault::Broken) => return Err(Error::Broken),
+            // A durable log tries again with every entry; a buffered one would acknowledge what
+            // it cannot write, so it waits for the writer's own retry.
+            Some(Fault::Full) if !durable => return Err(Error::Full),
+            _ => {}
+        }
+        if queue.lines.len() >= self.limits.queue_bytes_max {
+            return Err(Error::Slow);
+        }
+        entry.write_line(&mut queue.lines);
+        queue.answers.extend(answer);
+        // A buffered log is woken by its timer alone: a wake per entry would cost a system call.
+        if durable && queue.writer_idle {
+            queue.writer_idle = false;
+            self.filled.notify_one();
+        }
+        Ok(receipt)
+    }
+
+    pub(crate) fn health(&self) -> Result<(), Error> {
+        let queue = self.lock();
+        match queue.fault {
+            Some(fault) => Err(fault.error()),
+            None if queue.closed => Err(Error::Closed),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits for work; `None` when closed and empty.
+    fn take(&self, retry: &mut Vec<u8>) -> Option<Vec<Answer>> {
+        let mut queue = self.lock();
+        loop {
+            let timer_due = if queue.closed {
+                true
+            } else if self.durability == Durability::Buffered {
+                let (guard, _) = self
+                    .filled
+                    .wait_timeout(queue, BUFFERED_FLUSH)
+                    .unwrap_or_else(PoisonError::into_inner);
+                queue = guard;
+                true
+            } else {
+                false
+            };
+            if !queue.lines.is_empty() || (timer_due && !retry.is_empty()) {
+                retry.append(&mut queue.lines);
+                return Some(std::mem::take(&mut queue.answers));
+            }
+            if queue.closed {
+                return None;
+            }
+            if !timer_due {
+                queue.writer_idle = true;
+                queue = self
+                    .filled
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+                queue.writer_idle = false;
+            }
+        }
+    }
+}
+
+/// Runs until the log is closed and everything that waited is written.
+pub(crate) fn run(shared: &Shared, file: &File, mut len: u64) {
+    let mut batch = Vec::new();
+    while let Some(answers) = shared.take(&mut batch) {
+        let fault = write_batch(file, &mut len, &batch).err();
+        shared.lock().fault = fault;
+        // A durable batch that failed was refused, so it must not be written later.
+        if fault.is_none() || shared.durability == Durability::Durable || shared.lock().closed {
+            batch.clear();
+        }
+        for answer in answers {
+            // A caller that went away does not need to know.
+            let _ = answer.send(fault.map_or(Ok(()), |fault| Err(fault.error())));
+        }
+        if matches!(fault, Some(Fault::Broken)) {
+            refuse_the_rest(shared);
+            return;
+        }
+    }
+}
+
+/// After a failed sync nobody can say which pages reached the disk, so nothing more is written.
+fn refuse_the_rest(shared: &Shared) {
+    let answers = std::mem::take(&mut shared.lock().answers);
+    for answer in answers {
+        let _ = answer.send(Err(Error::Broken));
+    }
+}
+
+fn write_batch(file: &File, len: &mut u64, batch: &[u8]) -> Result<(), Fault> {
+    if let Err(error) = file.write_all_at(batch, *len) {
+        tracing::error!(%error, "audit log write failed");
+        // What was written of the batch goes, so that the next one starts on a line of its own.
+        return match file.set_len(*len) {
+            Ok(()) if is_full(&error) => Err(Fault::Full),
+            _ => Err(Fault::Broken),
+        };
+    }
+    if let Err(error) = file.sync_data() {
+        tracing::error!(%error, "audit log sync failed; the log stays shut until a restart");
+        return Err(Fault::Broken);
+    }
+    *len += batch.len() as u64;
+    Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+pub(crate) struct Opened {
+    pub(crate) file: File,
+    pub(crate) len: u64,
+    pub(crate) newest: UnixMillis,
+}
+
+pub(crate) fn open(dir: &Path, path: &Path) -> Result<Opened, Error> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    let mut len = file.metadata()?.len();
+    if len < HEADER.len() as u64 && is_torn_header(&mut file)? {
+        file.write_all_at(HEADER, 0)?;
+        file.set_len(HEADER.len() as u64)?;
+        len = HEADER.len() as u64;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()?;
+    }
+    check_header(&mut file, path)?;
+    let (end, newest) = last_line(&file, len, path)?;
+    if end < len {
+        tracing::warn!(
+            bytes = len - end,
+            "the audit log's last line was torn and is cut off"
+        );
+        file.set_len(end)?;
+        file.sync_all()?;
+    }
+    Ok(Opened {
+        file,
+        len: end,
+        newest,
+    })
+}
+
+/// Whether the file is empty, or a prefix of the header that a power cut left behind.
+fn is_torn_header(file: &mut File) -> Result<bool, Error> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEADER.len() as u64).read_to_end(&mut bytes)?;
+    Ok(bytes
+        .iter()
+        .zip(HEADER)
+        .all(|(byte, expected)| byte == expected || *byte == 0))
+}
+
+fn check_header(file: &mut File, path: &Path) -> Result<(), Error> {
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HEADER.len() as u64 + 20).read_to_end(&mut head)?;
+    if head.starts_with(HEADER) {
+        return Ok(());
+    }
+    let malformed = || Error::Malformed {
+        path: path.display().to_string(),
+        what: "first line",
+    };
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let json: serde_json::Value = serde_json::from_slice(line).map_err(|_| malformed())?;
+    match json["version"].as_u64() {
+        Some(found) if found > FORMAT => Err(Error::Newer {
+            found,
+            known: FORMAT,
+        }),
+        _ => Err(malformed()),
+    }
+}
+
+/// End of the last whole line, and the time it holds.
+fn last_line(file: &File, len: u64, path: &Path) -> Result<(u64, UnixMillis), Error> {
+    let from = len.saturating_sub(2 * LINE_BYTES_MAX);
+    let mut tail = vec![0; usize::try_from(len - from).unwrap_or(0)];
+    file.read_exact_at(&mut tail, from)?;
+    let mut end = tail.len();
+    loop {
+        let malformed = || Error::Malformed {
+            path: path.display().to_string(),
+            what: "last line",
+        };
+        let newline = tail[..end]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .ok_or_else(malformed)?;
+        let start = tail[..newline]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        if from == 0 && start == 0 {
+            return Ok((HEADER.len() as u64, UnixMillis(0)));
+        }
+        // A torn batch may leave sectors of zeros before a line that did arrive; a line that does
+        // not parse was never acknowledged, so it goes with what follows it.
+        let at = serde_json::from_slice::<serde_json::Value>(&tail[start..newline])
+            .ok()
+            .and_then(|json| json["at"].as_u64());
+        if let Some(at) = at {
+            return Ok((from + newline as u64 + 1, UnixMillis(at)));
+        }
+        end = start;
+    }
+}

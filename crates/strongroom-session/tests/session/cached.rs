@@ -1,0 +1,179 @@
+//! A cached JWT is answered as it would be without the cache.
+
+use std::sync::Arc;
+
+use strongroom_core::UnixMillis;
+use strongroom_session::{Error, Refused, Rules, Verifier};
+
+use crate::mint::{ED25519, NOW, P256, Pair, USER, source, verifier};
+
+#[test]
+fn a_second_look_is_answered_from_the_cache() {
+    let verifier = verifier(&[&ED25519]);
+    let jwt = ED25519.mint(USER);
+    let first = verifier.verify(&jwt, NOW).unwrap();
+    let second = verifier.verify(&jwt, NOW.plus(1000)).unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn a_cache_of_no_size_verifies_each_time() {
+    let rules = Rules {
+        cache_max: 0,
+        ..Rules::default()
+    };
+    let verifier = Verifier::new(vec![source("default", &[&ED25519])], rules).unwrap();
+    let jwt = ED25519.mint(USER);
+    let [first, second] = [(); 2].map(|()| verifier.verify(&jwt, NOW).unwrap());
+    assert!(!Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn a_cached_jwt_expires_at_its_time() {
+    let verifier = verifier(&[&ED25519]);
+    let jwt = ED25519.mint(USER);
+    let end = UnixMillis(1_800_000_960_000);
+    assert!(verifier.verify(&jwt, NOW).is_ok());
+    assert!(verifier.verify(&jwt, UnixMillis(end.0 - 1)).is_ok());
+    for now in [end, end.plus(1), UnixMillis(u64::MAX)] {
+        assert_eq!(verifier.verify(&jwt, now).unwrap_err(), Refused::Expired);
+    }
+}
+
+#[test]
+fn a_cached_jwt_is_held_to_all_dates_when_the_clock_moves_back() {
+    let verifier = verifier(&[&ED25519]);
+    let jwt = ED25519.mint(&USER.replace('{', r#"{"nbf":1800000000,"#));
+    assert_eq!(
+        verifier
+            .verify(&jwt, UnixMillis(NOW.0 - 60_001))
+            .unwrap_err(),
+        Refused::NotYetValid
+    );
+    assert!(verifier.verify(&jwt, NOW).is_ok());
+    assert_eq!(
+        verifier
+            .verify(&jwt, UnixMillis(NOW.0 - 60_001))
+            .unwrap_err(),
+        Refused::NotYetValid
+    );
+    assert_eq!(
+        verifier.verify(&jwt, UnixMillis(0)).unwrap_err(),
+        Refused::Lifetime
+    );
+    assert!(verifier.verify(&jwt, NOW).is_ok());
+}
+
+#[test]
+fn a_refusal_is_not_remembered() {
+    let (old, new) = (Pair::ed25519(), Pair::ed25519());
+    let verifier = verifier(&[&old]);
+    let jwt = new.mint(USER);
+    assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Signature);
+    verifier
+        .replace_keys("default", vec![old.public(), new.public()])
+        .unwrap();
+    assert!(verifier.verify(&jwt, NOW).is_ok());
+}
+
+#[test]
+fn a_removed_key_stops_its_cached_jwts_at_once() {
+    let (old, new) = (Pair::ed25519(), Pair::ed25519());
+    let verifier = verifier(&[&old, &new]);
+    let [old_jwt, new_jwt] = [&old, &new].map(|pair| pair.mint(USER));
+    assert!(verifier.verify(&old_jwt, NOW).is_ok());
+    assert!(verifier.verify(&new_jwt, NOW).is_ok());
+    verifier
+        .replace_keys("default", vec![new.public()])
+        .unwrap();
+    assert_eq!(
+        verifier.verify(&old_jwt, NOW).unwrap_err(),
+        Refused::Signature
+    );
+    assert!(verifier.verify(&new_jwt, NOW).is_ok());
+    verifier.replace_keys("default", vec![]).unwrap();
+    assert_eq!(
+        verifier.verify(&new_jwt, NOW).unwrap_err(),
+        Refused::Algorithm
+    );
+    verifier
+        .replace_keys("default", vec![old.public()])
+        .unwrap();
+    assert!(verifier.verify(&old_jwt, NOW).is_ok());
+}
+
+#[test]
+fn a_refresh_with_the_same_keys_keeps_the_cache() {
+    let verifier = verifier(&[&ED25519, &P256]);
+    let jwt = ED25519.mint(USER);
+    let first = verifier.verify(&jwt, NOW).unwrap();
+    verifier
+        .replace_keys("default", vec![P256.public(), ED25519.public()])
+        .unwrap();
+    assert!(Arc::ptr_eq(&first, &verifier.verify(&jwt, NOW).unwrap()));
+}
+
+#[test]
+fn a_key_that_a_second_source_adopts_makes_cached_jwts_ambiguous() {
+    let sources = vec![source("a", &[&ED25519]), source("b", &[&P256])];
+    let verifier = Verifier::new(sources, Rules::default()).unwrap();
+    let jwt = ED25519.mint(USER);
+    assert!(verifier.verify(&jwt, NOW).is_ok());
+    verifier.replace_keys("b", vec![ED25519.public()]).unwrap();
+    assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Ambiguous);
+    verifier.replace_keys("a", vec![P256.public()]).unwrap();
+    assert_eq!(verifier.verify(&jwt, NOW).unwrap().caller.issuer(), "b");
+}
+
+#[test]
+fn keys_of_an_unknown_source_are_an_error() {
+    let outcome = verifier(&[&ED25519]).replace_keys("other", vec![P256.public()]);
+    assert_eq!(outcome, Err(Error::UnknownSource("other".to_owned())));
+}
+
+#[test]
+fn a_full_cache_changes_no_answer() {
+    let rules = Rules {
+        cache_max: 20,
+        ..Rules::default()
+    };
+    let verifier = Verifier::new(vec![source("default", &[&ED25519])], rules).unwrap();
+    let jwts: Vec<String> = (0..200)
+        .map(|n| ED25519.mint(&USER.replace("alice", &format!("user-{n}"))))
+        .collect();
+    for _ in 0..2 {
+        for (n, jwt) in jwts.iter().enumerate() {
+            let answer = verifier.verify(jwt, NOW).unwrap();
+            assert_eq!(answer.caller.session.id(), format!("user-{n}"));
+        }
+    }
+}
+
+#[test]
+fn threads_that_race_a_key_change_never_see_the_removed_key_after_it() {
+    let (old, new) = (Pair::ed25519(), Pair::ed25519());
+    let verifier = verifier(&[&old]);
+    let jwt = old.mint(USER);
+    for _ in 0..50 {
+        verifier
+            .replace_keys("default", vec![old.public()])
+            .unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        // Either answer is right while the change is under way.
+                        drop(verifier.verify(&jwt, NOW));
+                    }
+                });
+            }
+            verifier
+                .replace_keys("default", vec![new.public()])
+                .unwrap();
+            for _ in 0..20 {
+                assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Signature);
+            }
+        });
+        assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Signature);
+    }
+}
