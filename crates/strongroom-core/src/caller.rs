@@ -101,7 +101,7 @@ impl fmt::Debug for Session {
 }
 
 /// A caller whose credentials were verified.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Caller {
     /// What the caller may speak as.
     pub subject: Subject,
@@ -115,5 +115,41 @@ impl Caller {
     /// The configured name of the key source that verified the caller.
     pub fn issuer(&self) -> &str {
         self.session.issuer()
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("subject", &self.subject)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_session_id() {
+        let session = Session::new(SessionKind::User, "default", "marked-id").unwrap();
+        let caller = Caller {
+            subject: Subject::User,
+            session,
+            session_id_claim: "marked-id".to_owned(),
+        };
+        assert!(!format!("{caller:?}").contains("marked-id"));
+    }
+
+    #[test]
+    fn a_session_id_is_1_to_256_bytes_without_control_characters() {
+        let user = |id: &str| Session::new(SessionKind::User, "default", id);
+        assert!(user("42").is_ok());
+        assert!(user(&"x".repeat(256)).is_ok());
+        for bad in ["", "a\nb", "\u{7f}", &"x".repeat(257)] {
+            assert_eq!(user(bad), Err(BadSessionId), "{bad:?}");
+        }
+        assert!(Session::new(SessionKind::Application, "default", "").is_ok());
     }
 }

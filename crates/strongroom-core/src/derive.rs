@@ -4,7 +4,7 @@
 //! zero byte, so no label is a prefix of another label's input.
 
 use crate::ids::{RecordId, SessionRef, TokenRef};
-use crate::secret::{AuditKey, GrantKey, IndexSecret, Kek, RootSecret, StoreKey};
+use crate::secret::{AuditKey, GrantKey, IndexSecret, Kek, MasterKey, RootSecret, StoreKey};
 use crate::{Session, Token, reader};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use aws_lc_rs::hmac;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 const INDEX_SALT: &[u8] = b"strongroom.v1.index";
 const ROOT_SALT: &[u8] = b"strongroom.v1.root";
+const MASTER_SALT: &[u8] = b"strongroom.v1.master";
 
 const RECORD: &[u8] = b"record\0";
 const SESSION: &[u8] = b"session\0";
@@ -20,6 +21,7 @@ const STORE: &[u8] = b"store\0";
 const WRAP: &[u8] = b"wrap\0";
 const METADATA: &[u8] = b"metadata\0";
 const TOKEN: &[u8] = b"token\0";
+const SLOT: &[u8] = b"slot\0";
 
 struct Bytes32;
 
@@ -163,6 +165,11 @@ impl TokenRefKey {
         short.copy_from_slice(&tag.as_ref()[..16]);
         TokenRef(short)
     }
+}
+
+/// `Expand(Extract("strongroom.v1.master", master key), "slot\0")`: wraps a keyring's file key.
+pub fn slot_key(master: &MasterKey) -> Zeroizing<[u8; 32]> {
+    expand_key(&extract(MASTER_SALT, master.expose()), &[SLOT])
 }
 
 /// `HMAC(key, message)` with the message in pieces.

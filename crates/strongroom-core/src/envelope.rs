@@ -124,7 +124,8 @@ pub struct State {
     pub grant_epoch: u32,
     /// Releases left, or [`UNLIMITED`].
     pub reads_left: u32,
-    /// 0 without metadata, else raised by one with each write of it.
+    /// 0 if metadata was never set, else raised by one with each write of it; it never falls,
+    /// or an earlier text would open again.
     pub metadata_version: u32,
     /// Session that made the token.
     pub creator: SessionRef,
