@@ -48,6 +48,9 @@ pub enum SessionKind {
 /// Longest session id in bytes.
 pub const SESSION_ID_BYTES_MAX: usize = 256;
 
+/// Longest name of a key source in bytes.
+pub const ISSUER_BYTES_MAX: usize = 256;
+
 /// A session id that is empty where it must not be, too long, or holds a control character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a session id is 1 to 256 bytes of UTF-8 without control characters")]
@@ -62,10 +65,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// Checks the id's length and characters; only an application's may be empty.
+    /// Checks lengths and the id's characters; only an application's id may be empty.
     pub fn new(kind: SessionKind, issuer: &str, id: &str) -> Result<Self, BadSessionId> {
         let empty_allowed = kind == SessionKind::Application;
         if id.len() > SESSION_ID_BYTES_MAX
+            || issuer.len() > ISSUER_BYTES_MAX
             || (id.is_empty() && !empty_allowed)
             || id.chars().any(char::is_control)
         {

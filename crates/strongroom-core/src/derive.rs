@@ -70,11 +70,9 @@ impl IndexKey {
     /// `Expand(prk_x, "session\0" ‖ kind u8 ‖ str(issuer) ‖ str(session id))`.
     pub fn session_ref(&self, session: &Session) -> SessionRef {
         let mut info = vec![session.kind() as u8];
-        // INVARIANT: both are far below 65,536 bytes: the id by `Session::new`, the issuer by
-        // configuration; a longer issuer would only make every reference of it differ.
         for text in [session.issuer(), session.id()] {
-            let bytes = text.as_bytes();
-            let _ = reader::put_str(&mut info, &bytes[..bytes.len().min(usize::from(u16::MAX))]);
+            // INVARIANT: `Session::new` lets neither be longer than 256 bytes.
+            reader::put_str(&mut info, text.as_bytes()).expect("at most 256 bytes");
         }
         let mut id = [0; 32];
         expand(&self.0, &[SESSION, &info], &mut id);

@@ -1,0 +1,114 @@
+//! Every answer of the API: the envelope, and the headers that all of them carry.
+
+use axum::body::Body;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use strongroom::RequestId;
+use strongroom_wire::{ErrorName, envelope, header};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+const SESSION_HASH: HeaderName = HeaderName::from_static(header::SESSION_HASH);
+const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+/// After how many seconds an unavailable vault may be asked again.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
+
+/// A refusal on its way out: name, text for the caller, and what some statuses add.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) name: ErrorName,
+    pub(crate) message: String,
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(name: ErrorName, message: impl Into<String>) -> Self {
+        Self { name, message: message.into(), allow: None }
+    }
+}
+
+/// The one place where the service's errors become answers; the cause goes to the log once.
+impl From<strongroom::Error> for Refusal {
+    fn from(error: strongroom::Error) -> Self {
+        let name = error.name();
+        if name.status() >= 500 {
+            tracing::error!(error = %Chain(&error), "request failed");
+        } else {
+            tracing::debug!(%error, "request refused");
+        }
+        Self::new(name, error.public_message())
+    }
+}
+
+/// An error and its causes in one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// What a handler has to say.
+pub(crate) enum Success {
+    /// No `data`.
+    Empty,
+    /// The whole envelope.
+    Body(Vec<u8>),
+}
+
+impl Success {
+    /// An envelope around `data`.
+    pub(crate) fn data<T: Serialize>(data: &T) -> Result<Self, Refusal> {
+        envelope::success(data).map(Self::Body).map_err(|_| {
+            Refusal::new(ErrorName::Internal, "the vault failed to write its answer")
+        })
+    }
+}
+
+/// The response, with the headers that every answer carries.
+pub(crate) fn respond(
+    id: RequestId,
+    session_hash: Option<&str>,
+    result: Result<Success, Refusal>,
+) -> Response<Body> {
+    let id_text = id.to_string();
+    let (status, body, name, allow) = match result {
+        Ok(Success::Empty) => {
+            (StatusCode::OK, Body::from(envelope::SUCCESS_WITHOUT_DATA), None, None)
+        }
+        Ok(Success::Body(body)) => (StatusCode::OK, Body::from(body), None, None),
+        Err(Refusal { name, message, allow }) => {
+            let status = StatusCode::from_u16(name.status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let body = envelope::failure(name, &message, &id_text);
+            (status, Body::from(body), Some(name), allow)
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(envelope::CONTENT_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("origin, authorization, cookie"));
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(&id_text) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Some(value) = session_hash.and_then(|hash| HeaderValue::from_str(hash).ok()) {
+        headers.insert(SESSION_HASH, value);
+    }
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if name == Some(ErrorName::Unavailable) {
+        headers.insert(RETRY_AFTER, RETRY_AFTER_S);
+    }
+    response
+}

@@ -1,0 +1,193 @@
+//! The API listener: paths, methods, and the way every authenticated request goes.
+
+use crate::answer::{Refusal, Success, respond};
+use crate::credentials::{self, Origin};
+use crate::request_id::RequestIds;
+use crate::{body, routes};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+use strongroom::{Action, RequestId, Vault};
+use strongroom_core::time::Clock;
+use strongroom_session::{Verified, Verifier};
+use strongroom_wire::{ErrorName, header};
+use tower::ServiceExt;
+use tracing::Instrument;
+
+/// Limits and names of the API listener.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Origin of the API's public URL: what a cookie-authenticated request must come from.
+    pub own_origin: Origin,
+    /// Most bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Longest time for a body to arrive.
+    pub body_time_max: Duration,
+}
+
+/// Everything a handler needs.
+pub struct Api {
+    vault: Arc<Vault>,
+    verifier: Arc<Verifier>,
+    clock: Arc<dyn Clock>,
+    config: ApiConfig,
+    ids: RequestIds,
+}
+
+impl Api {
+    /// Puts the listener's parts together.
+    pub fn new(
+        vault: Arc<Vault>,
+        verifier: Arc<Verifier>,
+        clock: Arc<dyn Clock>,
+        config: ApiConfig,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Self {
+        Self { vault, verifier, clock, config, ids: RequestIds::new(rng) }
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+}
+
+const POST: &str = "POST";
+const GET: &str = "GET, HEAD";
+
+/// The API as one service. Doubled slashes in a path are collapsed before routing.
+pub fn router(api: Arc<Api>) -> Router {
+    let routes = Router::new()
+        .route("/tokenize", post(Action::Tokenize))
+        .route("/detokenize", post(Action::Detokenize))
+        .route("/grant/set", post(Action::GrantSet))
+        .route("/grant/verify", post(Action::GrantVerify))
+        .route("/metadata/get", post(Action::MetadataGet))
+        .route("/metadata/set", post(Action::MetadataSet))
+        .route("/health", axum::routing::get(health).fallback(get_only))
+        .route("/ready", axum::routing::get(ready).fallback(get_only))
+        .fallback(no_such_route)
+        .with_state(api);
+    Router::new().fallback_service(routes.map_request(collapse_slashes))
+}
+
+fn post(action: Action) -> axum::routing::MethodRouter<Arc<Api>> {
+    let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
+        serve(api, action, request).await
+    };
+    axum::routing::post(handler).fallback(post_only)
+}
+
+/// Some clients join a base URL that ends in a slash with a path that starts with one.
+fn collapse_slashes(mut request: Request<Body>) -> Request<Body> {
+    if !request.uri().path().contains("//") {
+        return request;
+    }
+    let mut path = String::with_capacity(request.uri().path().len());
+    for byte in request.uri().path().chars() {
+        if byte != '/' || !path.ends_with('/') {
+            path.push(byte);
+        }
+    }
+    if let Some(query) = request.uri().query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    // A path that cannot be rebuilt stays as it was and meets no route.
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// wire → caller → gate → act → answer.
+async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Response<Body> {
+    let id = api.ids.next();
+    let span = tracing::info_span!("request", %id, action = action.as_str());
+    let work = async {
+        let (parts, body) = request.into_parts();
+        let verified = match authenticate(&api, &parts.headers) {
+            Ok(verified) => verified,
+            Err(refusal) => return respond(id, None, Err(refusal)),
+        };
+        let sent_hash = parts.headers.get(header::SESSION_HASH).map(|hash| hash.as_bytes().to_vec());
+        let result = act(&api, id, action, &verified, sent_hash.as_deref(), body).await;
+        let hash = sent_hash.is_none().then(|| verified.session_hash_str());
+        respond(id, hash, result)
+    };
+    work.instrument(span).await
+}
+
+fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
+    let jwt = credentials::jwt(headers, &api.config.own_origin)?;
+    api.verifier.verify(jwt, api.clock.now()).map_err(|reason| {
+        tracing::debug!(%reason, "credentials refused");
+        Refusal::new(ErrorName::NotAuthenticated, "the credentials are not valid")
+    })
+}
+
+async fn act(
+    api: &Api,
+    id: RequestId,
+    action: Action,
+    verified: &Arc<Verified>,
+    sent_hash: Option<&[u8]>,
+    body: Body,
+) -> Result<Success, Refusal> {
+    if sent_hash.is_some_and(|hash| hash != verified.session_hash_str().as_bytes()) {
+        let message = "`lunasec-session-hash` belongs to another session";
+        return Err(Refusal::new(ErrorName::SessionMismatch, message));
+    }
+    let request = api.vault.begin(Arc::clone(verified), id, action).await?;
+    let body: Bytes =
+        body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
+    match action {
+        Action::Tokenize => routes::tokenize(api, &request, &body).await,
+        Action::Detokenize => routes::detokenize(api, &request, &body).await,
+        Action::GrantSet => routes::grant_set(api, &request, &body).await,
+        Action::GrantVerify => routes::grant_verify(api, &request, &body).await,
+        Action::MetadataGet => routes::metadata_get(api, &request, &body).await,
+        Action::MetadataSet => routes::metadata_set(api, &request, &body).await,
+    }
+}
+
+/// The process runs and answers; what is behind it is `/ready`'s business.
+async fn health(State(api): State<Arc<Api>>) -> Response<Body> {
+    respond(api.ids.next(), None, Ok(Success::Empty))
+}
+
+/// Whether requests can be served now.
+async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
+    let faults = api.vault.health().await.faults;
+    let result = if faults.is_empty() {
+        Ok(Success::Empty)
+    } else {
+        Err(Refusal::new(ErrorName::Unavailable, faults.join("; ")))
+    };
+    respond(api.ids.next(), None, result)
+}
+
+async fn no_such_route(State(api): State<Arc<Api>>) -> Response<Body> {
+    let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
+    respond(api.ids.next(), None, Err(refusal))
+}
+
+async fn post_only(State(api): State<Arc<Api>>) -> Response<Body> {
+    method_not_allowed(&api, POST)
+}
+
+async fn get_only(State(api): State<Arc<Api>>) -> Response<Body> {
+    method_not_allowed(&api, GET)
+}
+
+fn method_not_allowed(api: &Api, allow: &'static str) -> Response<Body> {
+    let message = format!("this route takes {allow}");
+    let refusal =
+        Refusal { allow: Some(allow), ..Refusal::new(ErrorName::MethodNotAllowed, message) };
+    let response = respond(api.ids.next(), None, Err(refusal));
+    debug_assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    response
+}

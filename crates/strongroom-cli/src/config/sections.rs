@@ -1,0 +1,353 @@
+//! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
+
+use super::units::{Size, Span};
+use anyhow::{bail, ensure};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use strongroom_core::Subject;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Directory of the file; set after reading.
+    #[serde(skip)]
+    pub(crate) dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) master_key_file: PathBuf,
+    pub(crate) shutdown_s: u64,
+    pub(crate) api: ApiSection,
+    pub(crate) s3: S3Section,
+    pub(crate) key_source: Vec<KeySource>,
+    pub(crate) session: SessionSection,
+    pub(crate) grants: GrantsSection,
+    pub(crate) urls: UrlsSection,
+    pub(crate) tokens: TokensSection,
+    pub(crate) records: RecordsSection,
+    pub(crate) audit: AuditSection,
+    pub(crate) sweep: SweepSection,
+    pub(crate) log: LogSection,
+    pub(crate) client: ClientSection,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ApiSection {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) body_bytes_max: Size,
+    pub(crate) body_time_max: Span,
+    pub(crate) header_time_max: Span,
+    pub(crate) connections_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct S3Section {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) bucket: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key_file: Option<PathBuf>,
+    pub(crate) object_bytes_max: Size,
+    pub(crate) disk_reserve: Size,
+    pub(crate) transfers_max: usize,
+    pub(crate) body_idle: Span,
+    pub(crate) header_time_max: Span,
+    pub(crate) connections_max: usize,
+    pub(crate) cors_origins: Vec<String>,
+}
+
+/// A subject, as the configuration spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SubjectName {
+    User,
+    Application,
+    Developer,
+}
+
+impl From<SubjectName> for Subject {
+    fn from(name: SubjectName) -> Self {
+        match name {
+            SubjectName::User => Self::User,
+            SubjectName::Application => Self::Application,
+            SubjectName::Developer => Self::Developer,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeySource {
+    pub(crate) name: String,
+    pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default = "all_subjects")]
+    pub(crate) subjects: Vec<SubjectName>,
+    #[serde(default)]
+    pub(crate) iss: Option<String>,
+    #[serde(default)]
+    pub(crate) aud: Option<String>,
+}
+
+fn all_subjects() -> Vec<SubjectName> {
+    vec![SubjectName::User, SubjectName::Application, SubjectName::Developer]
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SessionSection {
+    pub(crate) allow_unbounded: bool,
+    pub(crate) leeway: Span,
+    pub(crate) lifetime_max: Span,
+    pub(crate) cache_max: usize,
+    pub(crate) jwt_bytes_max: Size,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GrantsSection {
+    pub(crate) default: Span,
+    pub(crate) max: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UrlsSection {
+    pub(crate) upload: Span,
+    pub(crate) download: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokensSection {
+    pub(crate) lifetime: Span,
+    pub(crate) metadata_bytes_max: Size,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RecordsSection {
+    pub(crate) cache: Size,
+    pub(crate) page_cache: Size,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    Durable,
+    Buffered,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AuditSection {
+    pub(crate) durability: Durability,
+    pub(crate) queue_bytes_max: Size,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SweepSection {
+    pub(crate) every: Span,
+    pub(crate) claim_grace: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSection {
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClientSection {
+    pub(crate) url: Option<String>,
+    pub(crate) signing_key_file: PathBuf,
+    pub(crate) issuer: Option<String>,
+}
+
+const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const API_PORT: u16 = 37_766;
+const S3_PORT: u16 = 37_767;
+/// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
+const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            data_dir: "data".into(),
+            master_key_file: "master.key".into(),
+            shutdown_s: 30,
+            api: ApiSection::default(),
+            s3: S3Section::default(),
+            key_source: Vec::new(),
+            session: SessionSection::default(),
+            grants: GrantsSection::default(),
+            urls: UrlsSection::default(),
+            tokens: TokensSection::default(),
+            records: RecordsSection::default(),
+            audit: AuditSection::default(),
+            sweep: SweepSection::default(),
+            log: LogSection::default(),
+            client: ClientSection::default(),
+        }
+    }
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(LOOPBACK, API_PORT),
+            public_url: None,
+            body_bytes_max: Size::kib(128),
+            body_time_max: Span::secs(10),
+            header_time_max: Span::secs(10),
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Default for S3Section {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(LOOPBACK, S3_PORT),
+            public_url: None,
+            bucket: "strongroom".into(),
+            region: "us-east-1".into(),
+            access_key_id: "STRONGROOM".into(),
+            secret_access_key_file: None,
+            object_bytes_max: Size::gib(5),
+            disk_reserve: Size::gib(1),
+            transfers_max: 256,
+            body_idle: Span::secs(60),
+            header_time_max: Span::secs(10),
+            connections_max: 1_000,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for SessionSection {
+    fn default() -> Self {
+        Self {
+            allow_unbounded: false,
+            leeway: Span::secs(60),
+            lifetime_max: Span::secs(24 * 3_600),
+            cache_max: 100_000,
+            jwt_bytes_max: Size::kib(8),
+        }
+    }
+}
+
+impl Default for GrantsSection {
+    fn default() -> Self {
+        Self { default: Span::secs(900), max: Span::secs(3_600) }
+    }
+}
+
+impl Default for UrlsSection {
+    fn default() -> Self {
+        Self { upload: Span::secs(900), download: Span::secs(60) }
+    }
+}
+
+impl Default for TokensSection {
+    fn default() -> Self {
+        Self { lifetime: Span::secs(0), metadata_bytes_max: Size::kib(64) }
+    }
+}
+
+impl Default for RecordsSection {
+    fn default() -> Self {
+        Self { cache: Size::mib(64), page_cache: Size::mib(64) }
+    }
+}
+
+impl Default for AuditSection {
+    fn default() -> Self {
+        Self { durability: Durability::Durable, queue_bytes_max: Size::mib(8) }
+    }
+}
+
+impl Default for SweepSection {
+    fn default() -> Self {
+        Self { every: Span::secs(3_600), claim_grace: Span::secs(24 * 3_600) }
+    }
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+impl Default for ClientSection {
+    fn default() -> Self {
+        Self { url: None, signing_key_file: "application.key.pem".into(), issuer: None }
+    }
+}
+
+impl Config {
+    /// A path of the configuration, relative to the file's own directory.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.dir.join(path)
+    }
+
+    /// A path below the data directory.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.path(&self.data_dir).join(name)
+    }
+
+    /// What types alone cannot say.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        for (key, listen) in [("api.listen", self.api.listen), ("s3.listen", self.s3.listen)] {
+            ensure!(
+                listen.ip().is_loopback(),
+                "{key}: this version speaks plain HTTP and listens on loopback alone; \
+                 put a TLS proxy on this host in front and set public_url"
+            );
+        }
+        let urls = [("api", &self.api.public_url), ("s3", &self.s3.public_url)];
+        for (section, url) in urls {
+            let Some(url) = url else { continue };
+            if strongroom_api::Origin::of(url).is_none() {
+                bail!("{section}.public_url: an absolute http or https URL is wanted");
+            }
+        }
+        ensure!(
+            self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
+            "grants.default: more than 0 and at most grants.max"
+        );
+        let lives =
+            [("urls.upload", self.urls.upload, 1), ("urls.download", self.urls.download, 5)];
+        for (key, life, least) in lives {
+            let secs = life.0.as_secs();
+            ensure!(
+                (least..=URL_LIFE_MAX_S).contains(&secs),
+                "{key}: {least} s to 7 days"
+            );
+        }
+        ensure!(self.s3.object_bytes_max.0 <= Size::gib(5).0, "s3.object_bytes_max: at most 5 GiB");
+        ensure!(
+            self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
+            "tokens.metadata_bytes_max: at most 128 KiB"
+        );
+        ensure!(
+            self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
+            "tokens.lifetime: 0, or at least urls.upload"
+        );
+        ensure!(self.sweep.every.0.as_secs() >= 1, "sweep.every: at least 1 s");
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The strongroom command: the one binary, server and client.
+//!
+//! This is the only place that reads the environment and the system clock; everything below
+//! gets both as arguments.
+
+mod client;
+mod clock;
+mod config;
+mod dev;
+mod init;
+mod listener;
+mod process;
+mod serve;
+mod stores;
+
+use clap::{Parser, Subcommand};
+use client::{ClientCommand, ClientSettings, ConnectArgs, Surroundings};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use strongroom_core::UnixMillis;
+
+/// A self-hosted tokenization vault: give it a value, keep a token.
+#[derive(Parser)]
+#[command(name = "strongroom", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// Configuration file [default: the first of ./strongroom.toml, ./strongroom/strongroom.toml,
+    /// /etc/strongroom/strongroom.toml]
+    #[arg(long, global = true, env = "STRONGROOM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed otherwise; 2 wrong usage; 3 no such token, or no grant for it; \
+4 not authenticated or not allowed; 5 the vault is unavailable, retry later; \
+6 `grant verify` found no live grant.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a vault: keyring, master key, application key pair, configuration
+    Init(init::Init),
+    /// Run the vault
+    Serve(serve::Serve),
+    /// The vault's time, after the system clock was set back
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// Reads the system clock. Everything else gets the time as an argument.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+fn system_now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is as wrong as one at 1970.
+    UnixMillis(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn surroundings() -> Surroundings {
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    Surroundings {
+        runtime_dir: runtime_dir.map(PathBuf::from),
+        temp_dir: std::env::temp_dir(),
+    }
+}
+
+fn main() -> ExitCode {
+    // Before anything secret is in memory.
+    process::forbid_core_dumps();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return process::fail(&anyhow::Error::new(error)),
+    };
+    let code = runtime.block_on(run(cli));
+    // Blocking work that outlived the drain (a read of standard input, say) is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let overrides: Vec<(String, String)> = std::env::vars().collect();
+    let find = || config::find(cli.config.as_deref());
+    let result = match cli.command {
+        Command::Init(command) => command.run(),
+        Command::Serve(command) => command.run(find, &overrides, &surroundings()).await,
+        Command::Clock(command) => command.run(find, &overrides).await,
+        Command::Client(command) => {
+            let settings = match client_settings(find, &overrides) {
+                Ok(settings) => settings,
+                Err(error) => return process::fail(&error),
+            };
+            let now = Arc::new(system_now);
+            return client::run(command, &cli.connect, settings, &surroundings(), now).await;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => process::fail(&error),
+    }
+}
+
+/// What the configuration says about the client, if there is one.
+fn client_settings(
+    find: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
+    overrides: &[(String, String)],
+) -> anyhow::Result<Option<ClientSettings>> {
+    let Some(path) = find()? else { return Ok(None) };
+    let config = config::load(&path, overrides)?;
+    let url = match config.client.url.clone().or_else(|| config.api.public_url.clone()) {
+        Some(url) => url,
+        None => format!("http://{}", config.api.listen),
+    };
+    Ok(Some(ClientSettings {
+        url,
+        signing_key_file: config.path(&config.client.signing_key_file),
+        issuer: config.client.issuer.clone(),
+    }))
+}

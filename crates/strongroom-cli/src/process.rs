@@ -1,0 +1,40 @@
+//! What the program is as a process: no core dumps, errors on standard error, logs.
+
+use crate::config::{LogFormat, LogSection};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io::Write;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::prelude::*;
+
+/// A core dump would hold every key.
+pub(crate) fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // It can only fail where the limit is already lower than nothing.
+    let _ = setrlimit(Resource::Core, none);
+}
+
+/// Prints an error with its causes and gives the exit code of a failure.
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    say(&format!("error: {error:#}"));
+    ExitCode::FAILURE
+}
+
+/// One line on standard error, for people.
+pub(crate) fn say(line: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Starts logging to standard error.
+pub(crate) fn start_logging(log: &LogSection) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|error| anyhow::anyhow!("log.level `{}`: {error}", log.level))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => registry.with(layer.with_ansi(false)).try_init()?,
+        LogFormat::Json => registry.with(layer.json()).try_init()?,
+    }
+    Ok(())
+}

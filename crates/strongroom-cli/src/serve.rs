@@ -1,0 +1,271 @@
+//! `strongroom serve`: config → open → serve, readable in one function.
+
+use crate::client::Surroundings;
+use crate::config::{self, Config, SessionSection};
+use crate::dev::DevVault;
+use crate::listener::{self, Limits};
+use crate::process::{say, start_logging};
+use crate::stores::{self, Stores};
+use crate::system_now;
+use anyhow::Context;
+use clap::Args;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use strongroom::{Parts, Rules, Vault};
+use strongroom_api::{Api, ApiConfig, Origin};
+use strongroom_core::time::Clock;
+use strongroom_records::RecordStore;
+use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// Run the vault
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Run a throw-away vault with example commands; everything is removed at exit
+    #[arg(long)]
+    dev: bool,
+    /// Write the listeners' addresses to this file, as JSON, once requests are served
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+/// The two listeners, bound before anything is opened so that port 0 is known by then.
+struct Listeners {
+    api: TcpListener,
+    api_url: String,
+    s3: TcpListener,
+    s3_url: String,
+}
+
+impl Serve {
+    pub(crate) async fn run(
+        self,
+        find: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
+        overrides: &[(String, String)],
+        around: &Surroundings,
+    ) -> anyhow::Result<()> {
+        let dev = self.dev.then(|| DevVault::create(around)).transpose()?;
+        let path = match &dev {
+            Some(dev) => dev.config_file(),
+            None => config::find_required(find)?,
+        };
+        let config = config::load(&path, overrides)?;
+        start_logging(&config.log)?;
+        let listeners = Listeners::bind(&config).await?;
+        let stores = stores::open(&config, &listeners.s3_url, system_now)?;
+        let served = serve(&config, listeners, stores, |urls| {
+            if let Some(dev) = &dev {
+                dev.announce(urls)?;
+            }
+            self.ready_file.as_deref().map_or(Ok(()), |file| write_ready_file(file, urls))
+        });
+        served.await
+    }
+}
+
+/// Where the listeners can be reached.
+pub(crate) struct Urls {
+    pub(crate) api: String,
+    pub(crate) s3: String,
+    api_address: SocketAddr,
+    s3_address: SocketAddr,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |key: &str, listen: SocketAddr| {
+            listener::bind(listen)
+                .await
+                .with_context(|| format!("{key}: cannot listen on {listen}"))
+        };
+        let (api, api_address) = bind("api.listen", config.api.listen).await?;
+        let (s3, s3_address) = bind("s3.listen", config.s3.listen).await?;
+        let url = |public: &Option<String>, address| {
+            public.clone().unwrap_or_else(|| format!("http://{address}"))
+        };
+        Ok(Self {
+            api,
+            api_url: url(&config.api.public_url, api_address),
+            s3,
+            s3_url: url(&config.s3.public_url, s3_address),
+        })
+    }
+
+    fn urls(&self) -> anyhow::Result<Urls> {
+        Ok(Urls {
+            api: self.api_url.clone(),
+            s3: self.s3_url.clone(),
+            api_address: self.api.local_addr()?,
+            s3_address: self.s3.local_addr()?,
+        })
+    }
+}
+
+async fn serve(
+    config: &Config,
+    listeners: Listeners,
+    stores: Stores,
+    ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let urls = listeners.urls()?;
+    let Stores { keyring, audit, clock, records, objects, lock } = stores;
+    let clock: Arc<dyn Clock> = clock;
+    let verifier = Arc::new(open_verifier(config)?);
+    let s3_router = objects.router();
+    let vault = Vault::open(Parts {
+        keyring,
+        records: Arc::clone(&records) as Arc<dyn RecordStore>,
+        objects,
+        audit: Arc::clone(&audit),
+        clock: Arc::clone(&clock),
+        rules: rules(config),
+    });
+    let vault = Arc::new(vault.await?);
+    let api = Api::new(
+        Arc::clone(&vault),
+        verifier,
+        clock,
+        api_config(config, &urls)?,
+        &mut rand_core::UnwrapErr(getrandom::SysRng),
+    );
+
+    let (stop, stopping) = watch::channel(false);
+    let connections = TaskTracker::new();
+    let accept = |listener, router, limits| {
+        tokio::spawn(listener::accept(listener, router, limits, stopping.clone(), connections.clone()))
+    };
+    accept(listeners.api, strongroom_api::router(Arc::new(api)), api_limits(config));
+    accept(listeners.s3, s3_router, s3_limits(config));
+    let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    ready(&urls)?;
+    tracing::info!(api = urls.api, s3 = urls.s3, "serving");
+
+    stop_signal().await?;
+    tracing::info!("stopping");
+    // Whoever held the other ends is gone, which is what is asked for.
+    let _ = stop.send(true);
+    sweeping.abort();
+    connections.close();
+    let drain = Duration::from_secs(config.shutdown_s);
+    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections were cut after shutdown_s");
+    }
+    let closed = records.close().await;
+    audit.close();
+    drop(lock);
+    closed.context("the record store could not be closed")
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
+    let mut timer = tokio::time::interval(every);
+    loop {
+        timer.tick().await;
+        match vault.sweep().await {
+            Ok(swept) => tracing::debug!(?swept, "sweep done"),
+            Err(error) => tracing::warn!(%error, "sweep failed; it is tried again"),
+        }
+    }
+}
+
+fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
+    let mut sources = Vec::new();
+    for source in &config.key_source {
+        let mut keys = Vec::new();
+        for file in &source.public_key_files {
+            let path = config.path(file);
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let key = PublicKey::from_pem(&text)
+                .or_else(|error| PublicKey::from_pkcs1_base64(text.trim()).map_err(|_| error));
+            keys.push(key.with_context(|| path.display().to_string())?);
+        }
+        sources.push(KeySourceConfig {
+            name: source.name.clone(),
+            keys,
+            subjects: source.subjects.iter().map(|subject| (*subject).into()).collect(),
+            iss: source.iss.clone(),
+            aud: source.aud.clone(),
+        });
+    }
+    Verifier::new(sources, session_rules(&config.session)).context("key_source")
+}
+
+fn session_rules(session: &SessionSection) -> strongroom_session::Rules {
+    strongroom_session::Rules {
+        leeway_s: session.leeway.0.as_secs(),
+        allow_unbounded: session.allow_unbounded,
+        lifetime_max_s: session.lifetime_max.0.as_secs(),
+        cache_max: session.cache_max,
+        jwt_bytes_max: session.jwt_bytes_max.as_usize(),
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    let secs = |span: config::Span| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX);
+    Rules {
+        grant_default_ms: config.grants.default.millis(),
+        grant_max_ms: config.grants.max.millis(),
+        upload_life_s: secs(config.urls.upload),
+        download_life_s: secs(config.urls.download),
+        metadata_bytes_max: config.tokens.metadata_bytes_max.as_usize(),
+        object_bytes_max: config.s3.object_bytes_max.0,
+        token_life_ms: config.tokens.lifetime.millis(),
+        claim_grace_ms: config.sweep.claim_grace.millis(),
+    }
+}
+
+fn api_config(config: &Config, urls: &Urls) -> anyhow::Result<ApiConfig> {
+    Ok(ApiConfig {
+        own_origin: Origin::of(&urls.api).context("api.public_url")?,
+        body_bytes_max: config.api.body_bytes_max.as_usize(),
+        body_time_max: config.api.body_time_max.0,
+    })
+}
+
+fn api_limits(config: &Config) -> Limits {
+    Limits {
+        header_time_max: config.api.header_time_max.0,
+        connections_max: config.api.connections_max,
+    }
+}
+
+fn s3_limits(config: &Config) -> Limits {
+    Limits {
+        header_time_max: config.s3.header_time_max.0,
+        connections_max: config.s3.connections_max,
+    }
+}
+
+/// Written beside its place and renamed, so that a reader never sees half of it.
+fn write_ready_file(path: &Path, urls: &Urls) -> anyhow::Result<()> {
+    let json = serde_json::json!({
+        "api": urls.api_address.to_string(),
+        "s3": urls.s3_address.to_string(),
+        "api_url": urls.api,
+        "s3_url": urls.s3,
+        "pid": std::process::id(),
+    });
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let unfinished = PathBuf::from(name);
+    fs::write(&unfinished, format!("{json}\n"))
+        .and_then(|()| fs::rename(&unfinished, path))
+        .with_context(|| path.display().to_string())?;
+    say(&format!("ready: {}", urls.api));
+    Ok(())
+}
