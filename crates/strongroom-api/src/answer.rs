@@ -23,7 +23,11 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(name: ErrorName, message: impl Into<String>) -> Self {
-        Self { name, message: message.into(), allow: None }
+        Self {
+            name,
+            message: message.into(),
+            allow: None,
+        }
     }
 }
 
@@ -66,9 +70,9 @@ pub(crate) enum Success {
 impl Success {
     /// An envelope around `data`.
     pub(crate) fn data<T: Serialize>(data: &T) -> Result<Self, Refusal> {
-        envelope::success(data).map(Self::Body).map_err(|_| {
-            Refusal::new(ErrorName::Internal, "the vault failed to write its answer")
-        })
+        envelope::success(data)
+            .map(Self::Body)
+            .map_err(|_| Refusal::new(ErrorName::Internal, "the vault failed to write its answer"))
     }
 }
 
@@ -80,13 +84,20 @@ pub(crate) fn respond(
 ) -> Response<Body> {
     let id_text = id.to_string();
     let (status, body, name, allow) = match result {
-        Ok(Success::Empty) => {
-            (StatusCode::OK, Body::from(envelope::SUCCESS_WITHOUT_DATA), None, None)
-        }
+        Ok(Success::Empty) => (
+            StatusCode::OK,
+            Body::from(envelope::SUCCESS_WITHOUT_DATA),
+            None,
+            None,
+        ),
         Ok(Success::Body(body)) => (StatusCode::OK, Body::from(body), None, None),
-        Err(Refusal { name, message, allow }) => {
-            let status = StatusCode::from_u16(name.status())
-                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Err(Refusal {
+            name,
+            message,
+            allow,
+        }) => {
+            let status =
+                StatusCode::from_u16(name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let body = envelope::failure(name, &message, &id_text);
             (status, Body::from(body), Some(name), allow)
         }
@@ -94,9 +105,15 @@ pub(crate) fn respond(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(envelope::CONTENT_TYPE));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(envelope::CONTENT_TYPE),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("origin, authorization, cookie"));
+    headers.insert(
+        VARY,
+        HeaderValue::from_static("origin, authorization, cookie"),
+    );
     headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id_text) {
         headers.insert(REQUEST_ID, value);

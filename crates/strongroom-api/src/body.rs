@@ -15,12 +15,18 @@ pub(crate) async fn read(
 ) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, bytes_max);
     match tokio::time::timeout(time_max, limited.collect()).await {
-        Err(_) => Err(Refusal::new(ErrorName::Timeout, "the body did not arrive in time")),
+        Err(_) => Err(Refusal::new(
+            ErrorName::Timeout,
+            "the body did not arrive in time",
+        )),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let message = format!("the body is larger than {bytes_max} bytes");
             Err(Refusal::new(ErrorName::TooLarge, message))
         }
-        Ok(Err(_)) => Err(Refusal::new(ErrorName::InvalidRequest, "the body was cut off")),
+        Ok(Err(_)) => Err(Refusal::new(
+            ErrorName::InvalidRequest,
+            "the body was cut off",
+        )),
     }
 }

@@ -16,10 +16,16 @@ impl Origin {
         if !matches!(scheme, "http" | "https") {
             return None;
         }
-        let authority = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;
+        let authority = rest
+            .split(['/', '?', '#'])
+            .next()
+            .filter(|host| !host.is_empty())?;
         let default_port = if scheme == "http" { ":80" } else { ":443" };
         let authority = authority.strip_suffix(default_port).unwrap_or(authority);
-        Some(Self(format!("{scheme}://{}", authority.to_ascii_lowercase())))
+        Some(Self(format!(
+            "{scheme}://{}",
+            authority.to_ascii_lowercase()
+        )))
     }
 }
 
@@ -40,9 +46,15 @@ fn missing() -> Refusal {
 pub(crate) fn jwt<'a>(headers: &'a HeaderMap, own: &Origin) -> Result<&'a str, Refusal> {
     let mut authorizations = headers.get_all(AUTHORIZATION).iter();
     if let Some(value) = authorizations.next() {
-        let text = value.to_str().ok().filter(|_| authorizations.next().is_none());
+        let text = value
+            .to_str()
+            .ok()
+            .filter(|_| authorizations.next().is_none());
         let text = text.ok_or_else(|| {
-            refuse(ErrorName::NotAuthenticated, "the `authorization` header is malformed")
+            refuse(
+                ErrorName::NotAuthenticated,
+                "the `authorization` header is malformed",
+            )
         })?;
         return Ok(strip_bearer(text));
     }
@@ -74,7 +86,9 @@ fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     for line in headers.get_all(COOKIE) {
         let Ok(line) = line.to_str() else { continue };
         for pair in line.split(';') {
-            let Some((key, value)) = pair.trim_start_matches(' ').split_once('=') else { continue };
+            let Some((key, value)) = pair.trim_start_matches(' ').split_once('=') else {
+                continue;
+            };
             if key == name && found.replace(value.trim_end_matches(' ')).is_some() {
                 return Err(refuse(
                     ErrorName::NotAuthenticated,
@@ -88,8 +102,14 @@ fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 
 /// What a request must be to use a cookie: JSON, and from the vault's own origin.
 fn check_cookie_request(headers: &HeaderMap, own: &Origin) -> Result<(), Refusal> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default();
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
         return Err(refuse(
             ErrorName::UnsupportedMediaType,
@@ -97,7 +117,10 @@ fn check_cookie_request(headers: &HeaderMap, own: &Origin) -> Result<(), Refusal
         ));
     }
     let one_of = |name: &str, expected: &str| {
-        headers.get_all(name).iter().all(|value| value.as_bytes() == expected.as_bytes())
+        headers
+            .get_all(name)
+            .iter()
+            .all(|value| value.as_bytes() == expected.as_bytes())
     };
     if one_of("sec-fetch-site", "same-origin") && one_of(ORIGIN.as_str(), &own.0) {
         Ok(())
@@ -134,13 +157,20 @@ mod tests {
     #[test]
     fn the_header_is_taken_raw_and_behind_bearer() {
         for value in ["a.b.c", "Bearer a.b.c", "bearer a.b.c"] {
-            assert_eq!(jwt(&headers(&[("authorization", value)]), &own()).unwrap(), "a.b.c");
+            assert_eq!(
+                jwt(&headers(&[("authorization", value)]), &own()).unwrap(),
+                "a.b.c"
+            );
         }
     }
 
     #[test]
     fn a_bad_header_never_falls_back_to_the_cookie() {
-        let pairs = headers(&[("authorization", ""), ("cookie", "access_token=a.b.c"), JSON]);
+        let pairs = headers(&[
+            ("authorization", ""),
+            ("cookie", "access_token=a.b.c"),
+            JSON,
+        ]);
         assert_eq!(jwt(&pairs, &own()).unwrap(), "");
     }
 
@@ -166,7 +196,11 @@ mod tests {
         let browser = ("sec-fetch-site", "same-origin");
         let tossed = name_of(&[("cookie", "access_token=a.b.c"), browser, JSON]);
         assert_eq!(tossed, ErrorName::NotAuthenticated);
-        let pairs = headers(&[("cookie", "access_token=evil; __Host-access_token=a.b.c"), browser, JSON]);
+        let pairs = headers(&[
+            ("cookie", "access_token=evil; __Host-access_token=a.b.c"),
+            browser,
+            JSON,
+        ]);
         assert_eq!(jwt(&pairs, &own()).unwrap(), "a.b.c");
     }
 
@@ -174,13 +208,20 @@ mod tests {
     fn two_cookies_of_one_name_are_401() {
         let name = name_of(&[("cookie", "access_token=a; access_token=b"), JSON]);
         assert_eq!(name, ErrorName::NotAuthenticated);
-        let name = name_of(&[("cookie", "access_token=a"), ("cookie", "access_token=b"), JSON]);
+        let name = name_of(&[
+            ("cookie", "access_token=a"),
+            ("cookie", "access_token=b"),
+            JSON,
+        ]);
         assert_eq!(name, ErrorName::NotAuthenticated);
     }
 
     #[test]
     fn cookie_names_are_compared_byte_for_byte() {
-        assert_eq!(name_of(&[("cookie", "Access_Token=a.b.c"), JSON]), ErrorName::NotAuthenticated);
+        assert_eq!(
+            name_of(&[("cookie", "Access_Token=a.b.c"), JSON]),
+            ErrorName::NotAuthenticated
+        );
     }
 
     #[test]
@@ -191,21 +232,34 @@ mod tests {
             name_of(&[cookie, ("content-type", "text/plain")]),
             ErrorName::UnsupportedMediaType
         );
-        for origin in ["https://app.example.org", "null", "http://vault.example.org"] {
-            assert_eq!(name_of(&[cookie, JSON, ("origin", origin)]), ErrorName::NotAllowed);
+        for origin in [
+            "https://app.example.org",
+            "null",
+            "http://vault.example.org",
+        ] {
+            assert_eq!(
+                name_of(&[cookie, JSON, ("origin", origin)]),
+                ErrorName::NotAllowed
+            );
         }
         let same = headers(&[cookie, JSON, ("origin", "https://vault.example.org")]);
         assert!(jwt(&same, &own()).is_ok());
         let host = ("cookie", "__Host-access_token=a.b.c");
         for site in ["same-site", "cross-site", "none"] {
-            assert_eq!(name_of(&[host, JSON, ("sec-fetch-site", site)]), ErrorName::NotAllowed);
+            assert_eq!(
+                name_of(&[host, JSON, ("sec-fetch-site", site)]),
+                ErrorName::NotAllowed
+            );
         }
     }
 
     #[test]
     fn an_origin_is_scheme_host_and_port() {
         let origin = |url| Origin::of(url).map(|origin| origin.0);
-        assert_eq!(origin("http://H.example:37766/x").as_deref(), Some("http://h.example:37766"));
+        assert_eq!(
+            origin("http://H.example:37766/x").as_deref(),
+            Some("http://h.example:37766")
+        );
         assert_eq!(origin("https://h:443").as_deref(), Some("https://h"));
         assert_eq!(origin("ftp://h"), None);
         assert_eq!(origin("http:///x"), None);

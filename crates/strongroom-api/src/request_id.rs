@@ -13,7 +13,10 @@ impl RequestIds {
     pub(crate) fn new(rng: &mut impl rand_core::CryptoRng) -> Self {
         let mut process = [0; 8];
         rng.fill_bytes(&mut process);
-        Self { process, next: AtomicU64::new(1) }
+        Self {
+            process,
+            next: AtomicU64::new(1),
+        }
     }
 
     pub(crate) fn next(&self) -> RequestId {

@@ -47,7 +47,13 @@ impl Api {
         config: ApiConfig,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Self {
-        Self { vault, verifier, clock, config, ids: RequestIds::new(rng) }
+        Self {
+            vault,
+            verifier,
+            clock,
+            config,
+            ids: RequestIds::new(rng),
+        }
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -113,7 +119,10 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
             Ok(verified) => verified,
             Err(refusal) => return respond(id, None, Err(refusal)),
         };
-        let sent_hash = parts.headers.get(header::SESSION_HASH).map(|hash| hash.as_bytes().to_vec());
+        let sent_hash = parts
+            .headers
+            .get(header::SESSION_HASH)
+            .map(|hash| hash.as_bytes().to_vec());
         let result = act(&api, id, action, &verified, sent_hash.as_deref(), body).await;
         let hash = sent_hash.is_none().then(|| verified.session_hash_str());
         respond(id, hash, result)
@@ -142,8 +151,7 @@ async fn act(
         return Err(Refusal::new(ErrorName::SessionMismatch, message));
     }
     let request = api.vault.begin(Arc::clone(verified), id, action).await?;
-    let body: Bytes =
-        body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
+    let body: Bytes = body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
     match action {
         Action::Tokenize => routes::tokenize(api, &request, &body).await,
         Action::Detokenize => routes::detokenize(api, &request, &body).await,
@@ -185,8 +193,10 @@ async fn get_only(State(api): State<Arc<Api>>) -> Response<Body> {
 
 fn method_not_allowed(api: &Api, allow: &'static str) -> Response<Body> {
     let message = format!("this route takes {allow}");
-    let refusal =
-        Refusal { allow: Some(allow), ..Refusal::new(ErrorName::MethodNotAllowed, message) };
+    let refusal = Refusal {
+        allow: Some(allow),
+        ..Refusal::new(ErrorName::MethodNotAllowed, message)
+    };
     let response = respond(api.ids.next(), None, Err(refusal));
     debug_assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     response

@@ -18,9 +18,8 @@ impl From<BadBody> for Refusal {
 }
 
 fn token(text: &SecretText) -> Result<Token, Refusal> {
-    Token::parse(text.expose()).map_err(|error| {
-        Refusal::new(ErrorName::InvalidRequest, format!("`tokenId`: {error}"))
-    })
+    Token::parse(text.expose())
+        .map_err(|error| Refusal::new(ErrorName::InvalidRequest, format!("`tokenId`: {error}")))
 }
 
 fn signed_headers(presigned: &Presigned) -> SignedHeaders {
@@ -37,8 +36,14 @@ pub(crate) async fn tokenize(
     body: &[u8],
 ) -> Result<Success, Refusal> {
     let asked = TokenizeRequest::parse(body)?;
-    let metadata = asked.metadata.as_ref().filter(|metadata| !metadata.is_empty());
-    let upload = api.vault().tokenize(request, metadata, asked.content_length).await?;
+    let metadata = asked
+        .metadata
+        .as_ref()
+        .filter(|metadata| !metadata.is_empty());
+    let upload = api
+        .vault()
+        .tokenize(request, metadata, asked.content_length)
+        .await?;
     Success::data(&Upload {
         token_id: upload.token.expose().into(),
         headers: signed_headers(&upload.presigned),
@@ -73,7 +78,9 @@ pub(crate) async fn grant_set(
         .transpose()
         .map_err(|error| Refusal::new(ErrorName::InvalidDuration, error.to_string()))?;
     let target = target(asked.session_id.as_ref());
-    api.vault().set_grant(request, &token, &target, duration_ms).await?;
+    api.vault()
+        .set_grant(request, &token, &target, duration_ms)
+        .await?;
     Success::data(&Done {})
 }
 
@@ -111,7 +118,10 @@ pub(crate) async fn metadata_set(
 ) -> Result<Success, Refusal> {
     let asked = MetadataSetRequest::parse(body)?;
     let token = token(&asked.token_id)?;
-    let metadata = asked.metadata.as_ref().filter(|metadata| !metadata.is_empty());
+    let metadata = asked
+        .metadata
+        .as_ref()
+        .filter(|metadata| !metadata.is_empty());
     api.vault().set_metadata(request, &token, metadata).await?;
     Success::data(&Done {})
 }

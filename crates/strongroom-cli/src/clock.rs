@@ -45,7 +45,10 @@ impl ClockCommand {
         };
         audit.append(&entry)?.durable().await?;
         audit.close();
-        writeln!(std::io::stdout(), "The vault's time was set back by {behind_ms} ms.")?;
+        writeln!(
+            std::io::stdout(),
+            "The vault's time was set back by {behind_ms} ms."
+        )?;
         Ok(())
     }
 }

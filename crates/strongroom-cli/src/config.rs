@@ -6,17 +6,18 @@
 mod sections;
 mod units;
 
-pub(crate) use sections::{
-    Config, Durability, LogFormat, LogSection, SessionSection,
-};
+pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection};
 
 pub(crate) use units::Span;
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
-const CANDIDATES: [&str; 3] =
-    ["strongroom.toml", "strongroom/strongroom.toml", "/etc/strongroom/strongroom.toml"];
+const CANDIDATES: [&str; 3] = [
+    "strongroom.toml",
+    "strongroom/strongroom.toml",
+    "/etc/strongroom/strongroom.toml",
+];
 const ENV_PREFIX: &str = "STRONGROOM__";
 
 /// The given file, or the first of the usual places that exists.
@@ -27,7 +28,10 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
         }
         return Ok(Some(path.to_owned()));
     }
-    Ok(CANDIDATES.iter().map(PathBuf::from).find(|path| path.is_file()))
+    Ok(CANDIDATES
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.is_file()))
 }
 
 /// The same, or an error that says how to get a vault.
@@ -46,7 +50,10 @@ pub(crate) fn find_required(
 /// Reads and checks the file, with the environment's overrides on top.
 pub(crate) fn load(path: &Path, overrides: &[(String, String)]) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let dir = std::path::absolute(dir).with_context(|| dir.display().to_string())?;
     parse(&text, dir, overrides).with_context(|| path.display().to_string())
 }
@@ -60,8 +67,9 @@ fn parse(text: &str, dir: PathBuf, overrides: &[(String, String)]) -> anyhow::Re
             set(&mut table, key, value).with_context(|| format!("environment: {name}"))?;
         }
     }
-    let mut config: Config =
-        table.try_into().context("with the overrides of the environment")?;
+    let mut config: Config = table
+        .try_into()
+        .context("with the overrides of the environment")?;
     config.dir = dir;
     config.check()?;
     Ok(config)
@@ -73,12 +81,19 @@ fn set(table: &mut toml::Table, key: &str, text: &str) -> anyhow::Result<()> {
     let last = parts.pop().unwrap_or_default();
     let mut at = table;
     for part in parts {
-        let next = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = next.as_table_mut().context("names something that is no section")?;
+        let next = at
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = next
+            .as_table_mut()
+            .context("names something that is no section")?;
     }
     let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
     let value = parsed.ok().and_then(|mut one| one.remove("value"));
-    at.insert(last, value.unwrap_or_else(|| toml::Value::String(text.to_owned())));
+    at.insert(
+        last,
+        value.unwrap_or_else(|| toml::Value::String(text.to_owned())),
+    );
     Ok(())
 }
 
@@ -87,8 +102,10 @@ mod tests {
     use super::*;
 
     fn parse_with(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
-        let overrides: Vec<_> =
-            overrides.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let overrides: Vec<_> = overrides
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         parse(text, PathBuf::from("/etc/strongroom"), &overrides)
     }
 
@@ -131,8 +148,14 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_with_their_line() {
-        let error = format!("{:#}", parse_with("shutdown_s = 1\ntypo = 2\n", &[]).unwrap_err());
-        assert!(error.contains("typo") && error.contains("line 2"), "{error}");
+        let error = format!(
+            "{:#}",
+            parse_with("shutdown_s = 1\ntypo = 2\n", &[]).unwrap_err()
+        );
+        assert!(
+            error.contains("typo") && error.contains("line 2"),
+            "{error}"
+        );
         assert!(parse_with("[api]\nlissen = 1\n", &[]).is_err());
         assert!(parse_with("", &[("STRONGROOM__API__LISSEN", "x")]).is_err());
     }

@@ -33,7 +33,11 @@ impl DevVault {
             .mode(0o700)
             .create(&dir)
             .with_context(|| dir.display().to_string())?;
-        let vault = Self { dir, lock: Some(lock), lock_path };
+        let vault = Self {
+            dir,
+            lock: Some(lock),
+            lock_path,
+        };
         init::create(&vault.dir.join("vault"))?;
         Ok(vault)
     }
@@ -49,7 +53,11 @@ impl DevVault {
             "signing_key_file": "vault/application.key.pem",
         });
         let path = self.dir.join("vault.json");
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         writeln!(file, "{json}")?;
         write!(
             std::io::stdout(),
@@ -86,7 +94,10 @@ fn take_lock(path: &PathBuf) -> anyhow::Result<File> {
 impl Drop for DevVault {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.dir) {
-            process::say(&format!("warning: {} could not be removed: {error}", self.dir.display()));
+            process::say(&format!(
+                "warning: {} could not be removed: {error}",
+                self.dir.display()
+            ));
         }
         // The lock's file goes first, so that nobody waits on a file without a name.
         let _ = fs::remove_file(&self.lock_path);

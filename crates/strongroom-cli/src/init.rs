@@ -28,7 +28,11 @@ impl Init {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut out = std::io::stdout();
         if self.dir.join("strongroom.toml").is_file() {
-            writeln!(out, "{} is a vault already; nothing was changed.", self.dir.display())?;
+            writeln!(
+                out,
+                "{} is a vault already; nothing was changed.",
+                self.dir.display()
+            )?;
             return Ok(());
         }
         create(&self.dir)?;
@@ -59,16 +63,26 @@ fn farewell(dir: &Path) -> String {
 /// Makes the vault beside its place and moves it there whole, so that a power cut leaves no
 /// vault or a complete one.
 pub(crate) fn create(dir: &Path) -> anyhow::Result<()> {
-    if dir.exists() && fs::read_dir(dir).with_context(|| shown(dir))?.next().is_some() {
+    if dir.exists()
+        && fs::read_dir(dir)
+            .with_context(|| shown(dir))?
+            .next()
+            .is_some()
+    {
         bail!("{} exists and is neither empty nor a vault", dir.display());
     }
-    let name = dir.file_name().with_context(|| format!("{} cannot be made", dir.display()))?;
+    let name = dir
+        .file_name()
+        .with_context(|| format!("{} cannot be made", dir.display()))?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let mut random = [0; 4];
     rand_core::Rng::fill_bytes(&mut rng(), &mut random);
-    let unfinished =
-        parent.join(format!(".{}.unfinished-{}", name.to_string_lossy(), hex::encode(random)));
+    let unfinished = parent.join(format!(
+        ".{}.unfinished-{}",
+        name.to_string_lossy(),
+        hex::encode(random)
+    ));
     let made = fill(&unfinished).and_then(|()| {
         fs::rename(&unfinished, dir).with_context(|| shown(dir))?;
         sync_dir(parent)
@@ -91,7 +105,10 @@ fn shown(path: &Path) -> String {
 fn fill(dir: &Path) -> anyhow::Result<()> {
     let data = dir.join("data");
     for made in [dir, &data] {
-        DirBuilder::new().mode(0o700).create(made).with_context(|| shown(made))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(made)
+            .with_context(|| shown(made))?;
     }
     let rng = &mut rng();
     let master = keyring_file::create_master_key(&dir.join("master.key"), rng)?;
@@ -119,7 +136,11 @@ fn write_key_pair(dir: &Path) -> anyhow::Result<()> {
     let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).map_err(failed)?;
     let private = zeroize::Zeroizing::new(pem("PRIVATE KEY", private.as_ref()));
     write_new(&dir.join("application.key.pem"), 0o600, private.as_bytes())?;
-    write_new(&dir.join("application.pub.pem"), 0o644, pem("PUBLIC KEY", public.as_ref()).as_bytes())
+    write_new(
+        &dir.join("application.pub.pem"),
+        0o644,
+        pem("PUBLIC KEY", public.as_ref()).as_bytes(),
+    )
 }
 
 /// RFC 7468 textual encoding.

@@ -53,14 +53,22 @@ enum Command {
 }
 
 /// Reads the system clock. Everything else gets the time as an argument.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the system clock"
+)]
 fn system_now() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     // A clock before 1970 is as wrong as one at 1970.
-    UnixMillis(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    UnixMillis(since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn surroundings() -> Surroundings {
     let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     Surroundings {
@@ -73,7 +81,10 @@ fn main() -> ExitCode {
     // Before anything secret is in memory.
     process::forbid_core_dumps();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return process::fail(&anyhow::Error::new(error)),
     };
@@ -112,7 +123,12 @@ fn client_settings(
 ) -> anyhow::Result<Option<ClientSettings>> {
     let Some(path) = find()? else { return Ok(None) };
     let config = config::load(&path, overrides)?;
-    let url = match config.client.url.clone().or_else(|| config.api.public_url.clone()) {
+    let url = match config
+        .client
+        .url
+        .clone()
+        .or_else(|| config.api.public_url.clone())
+    {
         Some(url) => url,
         None => format!("http://{}", config.api.listen),
     };

@@ -9,7 +9,10 @@ use tracing_subscriber::prelude::*;
 
 /// A core dump would hold every key.
 pub(crate) fn forbid_core_dumps() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     // It can only fail where the limit is already lower than nothing.
     let _ = setrlimit(Resource::Core, none);
 }

@@ -62,7 +62,9 @@ impl Serve {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
-            self.ready_file.as_deref().map_or(Ok(()), |file| write_ready_file(file, urls))
+            self.ready_file
+                .as_deref()
+                .map_or(Ok(()), |file| write_ready_file(file, urls))
         });
         served.await
     }
@@ -86,7 +88,9 @@ impl Listeners {
         let (api, api_address) = bind("api.listen", config.api.listen).await?;
         let (s3, s3_address) = bind("s3.listen", config.s3.listen).await?;
         let url = |public: &Option<String>, address| {
-            public.clone().unwrap_or_else(|| format!("http://{address}"))
+            public
+                .clone()
+                .unwrap_or_else(|| format!("http://{address}"))
         };
         Ok(Self {
             api,
@@ -113,7 +117,14 @@ async fn serve(
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let urls = listeners.urls()?;
-    let Stores { keyring, audit, clock, records, objects, lock } = stores;
+    let Stores {
+        keyring,
+        audit,
+        clock,
+        records,
+        objects,
+        lock,
+    } = stores;
     let clock: Arc<dyn Clock> = clock;
     let verifier = Arc::new(open_verifier(config)?);
     let s3_router = objects.router();
@@ -137,9 +148,19 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
     let accept = |listener, router, limits| {
-        tokio::spawn(listener::accept(listener, router, limits, stopping.clone(), connections.clone()))
+        tokio::spawn(listener::accept(
+            listener,
+            router,
+            limits,
+            stopping.clone(),
+            connections.clone(),
+        ))
     };
-    accept(listeners.api, strongroom_api::router(Arc::new(api)), api_limits(config));
+    accept(
+        listeners.api,
+        strongroom_api::router(Arc::new(api)),
+        api_limits(config),
+    );
     accept(listeners.s3, s3_router, s3_limits(config));
     let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
     ready(&urls)?;
@@ -152,8 +173,14 @@ async fn serve(
     sweeping.abort();
     connections.close();
     let drain = Duration::from_secs(config.shutdown_s);
-    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections were cut after shutdown_s");
+    if tokio::time::timeout(drain, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "connections were cut after shutdown_s"
+        );
     }
     let closed = records.close().await;
     audit.close();
@@ -197,7 +224,11 @@ fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
         sources.push(KeySourceConfig {
             name: source.name.clone(),
             keys,
-            subjects: source.subjects.iter().map(|subject| (*subject).into()).collect(),
+            subjects: source
+                .subjects
+                .iter()
+                .map(|subject| (*subject).into())
+                .collect(),
             iss: source.iss.clone(),
             aud: source.aud.clone(),
         });

@@ -35,10 +35,17 @@ pub(crate) struct Stores {
 pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
     let dir = config.path(&config.data_dir);
     let metadata = fs::metadata(&dir).with_context(|| {
-        format!("the data directory {} cannot be read; `strongroom init` makes one", dir.display())
+        format!(
+            "the data directory {} cannot be read; `strongroom init` makes one",
+            dir.display()
+        )
     })?;
     if metadata.mode() & 0o077 != 0 {
-        bail!("{0} is open to others (mode {1:o}); run `chmod 700 {0}`", dir.display(), metadata.mode() & 0o777);
+        bail!(
+            "{0} is open to others (mode {1:o}); run `chmod 700 {0}`",
+            dir.display(),
+            metadata.mode() & 0o777
+        );
     }
     let path = dir.join("lock");
     let file = OpenOptions::new()
@@ -64,7 +71,11 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
 /// Writes the format of a new data directory.
 pub(crate) fn write_format(dir: &Path) -> anyhow::Result<()> {
     let path = dir.join(FORMAT_FILE);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
     writeln!(file, "{FORMAT}")?;
     file.sync_all()?;
     Ok(())
@@ -106,8 +117,9 @@ pub(crate) fn open_audit(
         Durability::Durable => strongroom_audit::Durability::Durable,
         Durability::Buffered => strongroom_audit::Durability::Buffered,
     };
-    let limits =
-        strongroom_audit::Limits { queue_bytes_max: config.audit.queue_bytes_max.as_usize() };
+    let limits = strongroom_audit::Limits {
+        queue_bytes_max: config.audit.queue_bytes_max.as_usize(),
+    };
     let log = Log::open(&dir, durability, limits).with_context(|| dir.display().to_string())?;
     let clock = VaultClock::new(system_now, log.newest_at_open());
     Ok((Arc::new(log), Arc::new(clock)))
@@ -124,7 +136,14 @@ pub(crate) fn open(
     let (audit, clock) = open_audit(config, system_now)?;
     let records = open_records(config)?;
     let objects = open_objects(config, s3_url, &keyring, Arc::clone(&clock))?;
-    Ok(Stores { keyring, audit, clock, records, objects, lock })
+    Ok(Stores {
+        keyring,
+        audit,
+        clock,
+        records,
+        objects,
+        lock,
+    })
 }
 
 fn open_records(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
@@ -171,7 +190,10 @@ fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);
     let text = text.filter(|text| text.len() >= 16);
     let text = text.with_context(|| {
-        format!("{} does not hold a secret access key of 16 characters or more", path.display())
+        format!(
+            "{} does not hold a secret access key of 16 characters or more",
+            path.display()
+        )
     })?;
     Ok(SigningSecret::new(text.to_owned()))
 }
@@ -180,7 +202,10 @@ fn make_dir(dir: &Path) -> anyhow::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().mode(0o700).create(dir).with_context(|| dir.display().to_string())?;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| dir.display().to_string())?;
     let parent = dir.parent().unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()?;
     Ok(())

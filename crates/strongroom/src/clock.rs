@@ -19,7 +19,10 @@ impl VaultClock {
         system: impl Fn() -> UnixMillis + Send + Sync + 'static,
         newest: UnixMillis,
     ) -> Self {
-        Self { system: Box::new(system), last: AtomicU64::new(newest.0) }
+        Self {
+            system: Box::new(system),
+            last: AtomicU64::new(newest.0),
+        }
     }
 }
 
@@ -30,7 +33,9 @@ impl Clock for VaultClock {
     }
 
     fn behind_ms(&self) -> u64 {
-        self.last.load(Ordering::Acquire).saturating_sub((self.system)().0)
+        self.last
+            .load(Ordering::Acquire)
+            .saturating_sub((self.system)().0)
     }
 }
 

@@ -80,12 +80,12 @@ impl Error {
             | Self::Audit(_)
             | Self::Objects(_)
             | Self::Contended
-            | Self::Records(
-                Records::Full | Records::Busy | Records::Closed | Records::Io(_),
-            ) => ErrorName::Unavailable,
+            | Self::Records(Records::Full | Records::Busy | Records::Closed | Records::Io(_)) => {
+                ErrorName::Unavailable
+            }
             Self::Records(_) | Self::Refused(_) | Self::ForeignStore | Self::OldKeyring { .. } => {
                 ErrorName::Internal
-            },
+            }
         }
     }
 

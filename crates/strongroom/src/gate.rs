@@ -81,8 +81,16 @@ struct Decoy {
 
 /// A decision on its way to the log.
 enum Verdict {
-    Allow { row: Arc<Row>, record: Box<Record>, grant_ends_at: Option<UnixMillis> },
-    Deny { rule: Rule, error: Error, row: Option<u64> },
+    Allow {
+        row: Arc<Row>,
+        record: Box<Record>,
+        grant_ends_at: Option<UnixMillis>,
+    },
+    Deny {
+        rule: Rule,
+        error: Error,
+        row: Option<u64>,
+    },
 }
 
 impl Gate {
@@ -94,7 +102,14 @@ impl Gate {
     ) -> Result<Self, Error> {
         let grants = GrantSeal::new(&keyring.index().grant_key());
         let decoy = Decoy::new(&keyring)?;
-        Ok(Self { keyring, grants, records, audit, clock, decoy })
+        Ok(Self {
+            keyring,
+            grants,
+            records,
+            audit,
+            clock,
+            decoy,
+        })
     }
 
     pub(crate) fn keyring_version(&self) -> u64 {
@@ -132,23 +147,44 @@ impl Gate {
         let now = self.clock.now();
         let id = self.keyring.index().record_id(token);
         let token_ref = self.keyring.current_token_ref_key().token_ref(&id);
-        let entry = Entry { token: Some(token_ref), target, ..entry(request, now) };
+        let entry = Entry {
+            token: Some(token_ref),
+            target,
+            ..entry(request, now)
+        };
         self.check_clock(&entry, request.action).await?;
         let read = self.records.admit(id, request.session).await?;
-        let verdict = self.judge(request, &id, read, now);
+        let verdict = self.judge(request, &id, &read, now);
         let (rule, decision, row) = match &verdict {
-            Verdict::Allow { row, .. } => {
-                (request.action.allow_rule(request.subject()), Decision::Allow, Some(row.version))
-            }
+            Verdict::Allow { row, .. } => (
+                request.action.allow_rule(request.subject()),
+                Decision::Allow,
+                Some(row.version),
+            ),
             Verdict::Deny { rule, row, .. } => (*rule, Decision::Deny, *row),
         };
-        let entry = Entry { decision, rule, row, ..entry };
+        let entry = Entry {
+            decision,
+            rule,
+            row,
+            ..entry
+        };
         self.audit.append(&entry)?.durable().await?;
         match verdict {
             Verdict::Deny { error, .. } => Err(error),
-            Verdict::Allow { row, record, grant_ends_at } => {
-                Ok(Pass::new(self, token, id, entry, row, *record, grant_ends_at))
-            }
+            Verdict::Allow {
+                row,
+                record,
+                grant_ends_at,
+            } => Ok(Pass::new(
+                self,
+                token,
+                id,
+                entry,
+                row,
+                *record,
+                grant_ends_at,
+            )),
         }
     }
 
@@ -164,7 +200,11 @@ impl Gate {
     ) -> Result<(), Error> {
         let id = self.keyring.index().record_id(token);
         let token_ref = self.keyring.current_token_ref_key().token_ref(&id);
-        let allowed = Entry { token: Some(token_ref), row: Some(1), ..entry(request, now) };
+        let allowed = Entry {
+            token: Some(token_ref),
+            row: Some(1),
+            ..entry(request, now)
+        };
         self.check_clock(&allowed, request.action).await?;
         if self.is_revoked(request.session).await? {
             return self.deny(allowed, Rule::Revoked, Error::Revoked).await;
@@ -209,7 +249,9 @@ impl Gate {
         session: SessionRef,
         grant: &Grant,
     ) -> Result<Vec<u8>, Error> {
-        self.grants.seal(id, &session, grant).map_err(Error::Refused)
+        self.grants
+            .seal(id, &session, grant)
+            .map_err(Error::Refused)
     }
 
     /// Whether the session was revoked.
@@ -233,12 +275,22 @@ impl Gate {
         due: UnixMillis,
     ) -> Result<Row, Error> {
         let kek = self.keyring.current_kek();
-        let version = row.version.checked_add(1).ok_or(Error::Refused(MALFORMED))?;
+        let version = row
+            .version
+            .checked_add(1)
+            .ok_or(Error::Refused(MALFORMED))?;
         let outer = record
             .seal(kek, id, version, &mut system_rng())
             .map_err(Error::Refused)?;
         let root = record.inner.generation().map_err(Error::Refused)?;
-        Ok(Row { version, kek: kek.number(), root, due, outer, meta: row.meta.clone() })
+        Ok(Row {
+            version,
+            kek: kek.number(),
+            root,
+            due,
+            outer,
+            meta: row.meta.clone(),
+        })
     }
 
     /// Appends an entry of the vault's own act and waits until it is durable.
@@ -268,28 +320,46 @@ impl Gate {
     ) -> Result<Row, Error> {
         let rng = &mut system_rng();
         let (kek, root) = (self.keyring.current_kek(), self.keyring.current_root());
-        let NewRecord { birth, mut state, due } = new;
-        let inner =
-            Inner::wrap(root, token, id, &birth, key, rng).map_err(Error::Refused)?;
+        let NewRecord {
+            birth,
+            mut state,
+            due,
+        } = new;
+        let inner = Inner::wrap(root, token, id, &birth, key, rng).map_err(Error::Refused)?;
         let meta = metadata.map(|metadata| {
             state.metadata_version = 1;
             let json = metadata.json().as_bytes();
             envelope::seal_metadata(root, token, id, &birth.metadata_salt, 1, json, rng)
         });
-        let record = Record { birth, state, inner };
+        let record = Record {
+            birth,
+            state,
+            inner,
+        };
         let outer = record.seal(kek, id, 1, rng).map_err(Error::Refused)?;
-        Ok(Row { version: 1, kek: kek.number(), root: root.generation(), due, outer, meta })
+        Ok(Row {
+            version: 1,
+            kek: kek.number(),
+            root: root.generation(),
+            due,
+            outer,
+            meta,
+        })
     }
 
     fn judge(
         &self,
         request: &Request,
         id: &RecordId,
-        read: Admission,
+        read: &Admission,
         now: UnixMillis,
     ) -> Verdict {
         let version = read.record.as_ref().map(|row| row.version);
-        let deny = |rule, error| Verdict::Deny { rule, error, row: version };
+        let deny = |rule, error| Verdict::Deny {
+            rule,
+            error,
+            row: version,
+        };
         let forged = |error| deny(Rule::Forged, Error::Refused(error));
         match self.judge_revocation(&request.session, read.revocation.as_ref(), now) {
             Err(error) => return forged(error),
@@ -302,7 +372,7 @@ impl Gate {
         };
         let (record, explicit) = match self
             .open_outer(id, row)
-            .and_then(|record| Ok((record, self.open_grant(id, &request.session, &read)?)))
+            .and_then(|record| Ok((record, self.open_grant(id, &request.session, read)?)))
         {
             Ok(opened) => opened,
             Err(error) => return forged(error),
@@ -318,7 +388,11 @@ impl Gate {
         if request.action == Action::MetadataGet && record.state.metadata_version == 0 {
             return deny(Rule::NoMetadata, Error::NoSuchToken);
         }
-        Verdict::Allow { row: Arc::clone(row), record: Box::new(record), grant_ends_at }
+        Verdict::Allow {
+            row: Arc::clone(row),
+            record: Box::new(record),
+            grant_ends_at,
+        }
     }
 
     /// The steps of [`Gate::judge`] on a record of no token; the result is thrown away.
@@ -341,8 +415,10 @@ impl Gate {
 
     fn open_outer(&self, id: &RecordId, row: &Row) -> Result<Record, strongroom_core::Error> {
         let number = envelope::kek_of(&row.outer)?;
-        let kek: &KekKey =
-            self.keyring.kek(number).ok_or(strongroom_core::Error::UnknownKey)?;
+        let kek: &KekKey = self
+            .keyring
+            .kek(number)
+            .ok_or(strongroom_core::Error::UnknownKey)?;
         let record = Record::open(kek, id, row.version, &row.outer)?;
         // A row whose metadata was hidden or planted is as forged as one whose bits were turned.
         if (record.state.metadata_version > 0) != row.meta.is_some() {
@@ -357,29 +433,46 @@ impl Gate {
         session: &SessionRef,
         read: &Admission,
     ) -> Result<Option<Grant>, strongroom_core::Error> {
-        let Some(row) = &read.grant else { return Ok(None) };
+        let Some(row) = &read.grant else {
+            return Ok(None);
+        };
         let grant = self.grants.open(id, session, &row.bytes)?;
         // The column is what compare-and-set judges by, so it must be the sealed one.
-        if grant.version == row.version { Ok(Some(grant)) } else { Err(SEALED) }
+        if grant.version == row.version {
+            Ok(Some(grant))
+        } else {
+            Err(SEALED)
+        }
     }
 
     async fn check_clock(&self, entry: &Entry, action: Action) -> Result<(), Error> {
         let behind_ms = self.clock.behind_ms();
         if action.releases() && behind_ms > crate::clock::BEHIND_MS_MAX {
-            return self.deny(*entry, Rule::Clock, Error::ClockBehind { behind_ms }).await;
+            return self
+                .deny(*entry, Rule::Clock, Error::ClockBehind { behind_ms })
+                .await;
         }
         Ok(())
     }
 
     async fn deny<T>(&self, entry: Entry, rule: Rule, error: Error) -> Result<T, Error> {
-        let entry = Entry { decision: Decision::Deny, rule, row: None, ..entry };
+        let entry = Entry {
+            decision: Decision::Deny,
+            rule,
+            row: None,
+            ..entry
+        };
         self.audit.append(&entry)?.durable().await?;
         Err(error)
     }
 
     /// Notes that an allowed act failed. Nothing waits for it: the act did not happen.
     fn outcome_failed(&self, entry: &Entry) {
-        let failed = Entry { decision: Decision::Failed, rule: Rule::Store, ..*entry };
+        let failed = Entry {
+            decision: Decision::Failed,
+            rule: Rule::Store,
+            ..*entry
+        };
         if let Err(error) = self.audit.append(&failed) {
             tracing::warn!(%error, "the outcome of a failed act could not be noted");
         }
@@ -419,10 +512,21 @@ impl Decoy {
         let key = DataKey::generate(rng);
         let (root, kek) = (keyring.current_root(), keyring.current_kek());
         let inner = Inner::wrap(root, &token, &id, &birth, &key, rng).map_err(Error::Refused)?;
-        let record = Record { birth, state: State::default(), inner };
+        let record = Record {
+            birth,
+            state: State::default(),
+            inner,
+        };
         let outer = record.seal(kek, &id, 1, rng).map_err(Error::Refused)?;
         let (kek, root) = (kek.number(), root.generation());
-        let row = Row { version: 1, kek, root, due: UnixMillis::NEVER, outer, meta: None };
+        let row = Row {
+            version: 1,
+            kek,
+            root,
+            due: UnixMillis::NEVER,
+            outer,
+            meta: None,
+        };
         Ok(Self { id, row })
     }
 }

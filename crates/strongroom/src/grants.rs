@@ -34,7 +34,10 @@ impl Vault {
             let expected = explicit.as_ref().map(|grant| grant.version);
             let expires_at = pass.now().plus(duration_ms);
             let grant = Grant {
-                version: expected.unwrap_or(0).checked_add(1).ok_or(Error::Contended)?,
+                version: expected
+                    .unwrap_or(0)
+                    .checked_add(1)
+                    .ok_or(Error::Contended)?,
                 epoch: state.grant_epoch,
                 granted_at: pass.now(),
                 expires_at,
@@ -42,13 +45,22 @@ impl Vault {
                 purpose: String::new(),
             };
             // A dead row must outlive the creator's own grant, which would otherwise revive.
-            let keep_until = match state.creator == target {
-                true => expires_at.max(state.creator_grant_ends_at),
-                false => expires_at,
+            let keep_until = if state.creator == target {
+                expires_at.max(state.creator_grant_ends_at)
+            } else {
+                expires_at
             };
             let bytes = self.gate.seal_grant(pass.record_id(), target, &grant)?;
-            let row = GrantRow { version: grant.version, keep_until, bytes };
-            match self.records.put_grant(*pass.record_id(), target, expected, row).await {
+            let row = GrantRow {
+                version: grant.version,
+                keep_until,
+                bytes,
+            };
+            match self
+                .records
+                .put_grant(*pass.record_id(), target, expected, row)
+                .await
+            {
                 Ok(Swap::Swapped) => return Ok(()),
                 Ok(Swap::Lost) => {}
                 Err(error) => return Err(pass.failed(error)),
@@ -94,10 +106,14 @@ impl Vault {
     }
 
     fn grant_duration(&self, asked_ms: Option<i64>) -> Result<u64, Error> {
-        let Some(asked_ms) = asked_ms else { return Ok(self.rules.grant_default_ms) };
+        let Some(asked_ms) = asked_ms else {
+            return Ok(self.rules.grant_default_ms);
+        };
         u64::try_from(asked_ms)
             .ok()
             .filter(|ms| *ms > 0 && *ms <= self.rules.grant_max_ms)
-            .ok_or(Error::InvalidDuration { max_s: self.rules.grant_max_ms / 1_000 })
+            .ok_or(Error::InvalidDuration {
+                max_s: self.rules.grant_max_ms / 1_000,
+            })
     }
 }

@@ -25,7 +25,10 @@ impl Vault {
     ) -> Result<(), Error> {
         if metadata.is_some_and(|json| json.json().len() > self.rules.metadata_bytes_max) {
             let limit = self.rules.metadata_bytes_max as u64;
-            return Err(Error::TooLarge { what: "metadata", limit });
+            return Err(Error::TooLarge {
+                what: "metadata",
+                limit,
+            });
         }
         let json = metadata.map_or("{}", Metadata::json);
         for _ in 0..TRIES {

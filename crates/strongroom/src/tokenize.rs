@@ -42,7 +42,8 @@ impl Vault {
             .admit_new(request, &token, &key, new, metadata, now)
             .await?;
         let presigned =
-            self.objects.presign_put(&object, &key, now, self.rules.upload_life_s, content_length);
+            self.objects
+                .presign_put(&object, &key, now, self.rules.upload_life_s, content_length);
         Ok(Upload { token, presigned })
     }
 

@@ -114,7 +114,12 @@ impl Vault {
         action: Action,
     ) -> Result<Request, Error> {
         let session = self.gate.session_ref(&verified.caller.session);
-        let request = Request { id, verified, session, action };
+        let request = Request {
+            id,
+            verified,
+            session,
+            action,
+        };
         if action.allows(request.verified.caller.subject) {
             Ok(request)
         } else {
@@ -129,7 +134,9 @@ impl Vault {
             health.faults.push("the audit log cannot be written");
         }
         if self.clock.behind_ms() > crate::clock::BEHIND_MS_MAX {
-            health.faults.push("the system clock is behind the vault's time");
+            health
+                .faults
+                .push("the system clock is behind the vault's time");
         }
         if self.records.mark(KEYRING_MARK).await.is_err() {
             health.faults.push("the record store does not answer");
@@ -152,16 +159,22 @@ async fn bind(records: &dyn RecordStore, gate: &Gate) -> Result<(), Error> {
     let seen = records.mark(KEYRING_MARK).await?;
     let seen_version = keyring_version_seen(seen.as_deref());
     if seen_version > version {
-        return Err(Error::OldKeyring { version, seen: seen_version });
+        return Err(Error::OldKeyring {
+            version,
+            seen: seen_version,
+        });
     }
     if seen_version < version {
-        let _ = records.swap_mark(KEYRING_MARK, seen.as_deref(), &version.to_be_bytes()).await?;
+        let _ = records
+            .swap_mark(KEYRING_MARK, seen.as_deref(), &version.to_be_bytes())
+            .await?;
     }
     Ok(())
 }
 
 fn keyring_version_seen(mark: Option<&[u8]>) -> u64 {
-    mark.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+    mark.and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u64::from_be_bytes)
 }
 
 /// Mark in the record store: the vault it belongs to.

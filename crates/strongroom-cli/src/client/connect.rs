@@ -62,13 +62,18 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Where a development vault is made: the first of [`Surroundings::dev_dirs`].
     pub(crate) fn dev_dir(&self) -> PathBuf {
-        self.dev_dirs().next().unwrap_or_else(|| self.temp_dir.clone())
+        self.dev_dirs()
+            .next()
+            .unwrap_or_else(|| self.temp_dir.clone())
     }
 
     /// Where one is looked for, in order.
     fn dev_dirs(&self) -> impl Iterator<Item = PathBuf> {
         let uid = rustix::process::geteuid().as_raw();
-        let runtime = self.runtime_dir.as_ref().map(|dir| dir.join("strongroom-dev"));
+        let runtime = self
+            .runtime_dir
+            .as_ref()
+            .map(|dir| dir.join("strongroom-dev"));
         let temp = self.temp_dir.join(format!("strongroom-dev-{uid}"));
         runtime.into_iter().chain([temp])
     }

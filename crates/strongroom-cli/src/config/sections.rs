@@ -92,7 +92,11 @@ pub(crate) struct KeySource {
 }
 
 fn all_subjects() -> Vec<SubjectName> {
-    vec![SubjectName::User, SubjectName::Application, SubjectName::Developer]
+    vec![
+        SubjectName::User,
+        SubjectName::Application,
+        SubjectName::Developer,
+    ]
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -252,49 +256,74 @@ impl Default for SessionSection {
 
 impl Default for GrantsSection {
     fn default() -> Self {
-        Self { default: Span::secs(900), max: Span::secs(3_600) }
+        Self {
+            default: Span::secs(900),
+            max: Span::secs(3_600),
+        }
     }
 }
 
 impl Default for UrlsSection {
     fn default() -> Self {
-        Self { upload: Span::secs(900), download: Span::secs(60) }
+        Self {
+            upload: Span::secs(900),
+            download: Span::secs(60),
+        }
     }
 }
 
 impl Default for TokensSection {
     fn default() -> Self {
-        Self { lifetime: Span::secs(0), metadata_bytes_max: Size::kib(64) }
+        Self {
+            lifetime: Span::secs(0),
+            metadata_bytes_max: Size::kib(64),
+        }
     }
 }
 
 impl Default for RecordsSection {
     fn default() -> Self {
-        Self { cache: Size::mib(64), page_cache: Size::mib(64) }
+        Self {
+            cache: Size::mib(64),
+            page_cache: Size::mib(64),
+        }
     }
 }
 
 impl Default for AuditSection {
     fn default() -> Self {
-        Self { durability: Durability::Durable, queue_bytes_max: Size::mib(8) }
+        Self {
+            durability: Durability::Durable,
+            queue_bytes_max: Size::mib(8),
+        }
     }
 }
 
 impl Default for SweepSection {
     fn default() -> Self {
-        Self { every: Span::secs(3_600), claim_grace: Span::secs(24 * 3_600) }
+        Self {
+            every: Span::secs(3_600),
+            claim_grace: Span::secs(24 * 3_600),
+        }
     }
 }
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
     }
 }
 
 impl Default for ClientSection {
     fn default() -> Self {
-        Self { url: None, signing_key_file: "application.key.pem".into(), issuer: None }
+        Self {
+            url: None,
+            signing_key_file: "application.key.pem".into(),
+            issuer: None,
+        }
     }
 }
 
@@ -311,7 +340,10 @@ impl Config {
 
     /// What types alone cannot say.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        for (key, listen) in [("api.listen", self.api.listen), ("s3.listen", self.s3.listen)] {
+        for (key, listen) in [
+            ("api.listen", self.api.listen),
+            ("s3.listen", self.s3.listen),
+        ] {
             ensure!(
                 listen.ip().is_loopback(),
                 "{key}: this version speaks plain HTTP and listens on loopback alone; \
@@ -329,8 +361,10 @@ impl Config {
             self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
             "grants.default: more than 0 and at most grants.max"
         );
-        let lives =
-            [("urls.upload", self.urls.upload, 1), ("urls.download", self.urls.download, 5)];
+        let lives = [
+            ("urls.upload", self.urls.upload, 1),
+            ("urls.download", self.urls.download, 5),
+        ];
         for (key, life, least) in lives {
             let secs = life.0.as_secs();
             ensure!(
@@ -338,7 +372,10 @@ impl Config {
                 "{key}: {least} s to 7 days"
             );
         }
-        ensure!(self.s3.object_bytes_max.0 <= Size::gib(5).0, "s3.object_bytes_max: at most 5 GiB");
+        ensure!(
+            self.s3.object_bytes_max.0 <= Size::gib(5).0,
+            "s3.object_bytes_max: at most 5 GiB"
+        );
         ensure!(
             self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
             "tokens.metadata_bytes_max: at most 128 KiB"
@@ -347,7 +384,10 @@ impl Config {
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
             "tokens.lifetime: 0, or at least urls.upload"
         );
-        ensure!(self.sweep.every.0.as_secs() >= 1, "sweep.every: at least 1 s");
+        ensure!(
+            self.sweep.every.0.as_secs() >= 1,
+            "sweep.every: at least 1 s"
+        );
         Ok(())
     }
 }

@@ -18,8 +18,13 @@ impl Span {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u64); 5] =
-            [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+        const UNITS: [(&str, u64); 5] = [
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+        ];
         let (number, unit) = split(text)?;
         if number == 0 && unit.is_empty() {
             return Some(Self(Duration::ZERO));
@@ -60,7 +65,12 @@ impl Size {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+        const UNITS: [(&str, u64); 4] = [
+            ("B", 1),
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+        ];
         let (number, unit) = split(text)?;
         let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
         number.checked_mul(*bytes).map(Self)
@@ -94,7 +104,15 @@ mod tests {
         assert_eq!(Span::parse("250ms").unwrap().millis(), 250);
         assert_eq!(Size::parse("64KiB"), Some(Size::kib(64)));
         assert_eq!(Size::parse("5 GiB"), Some(Size::gib(5)));
-        for bad in ["", "15", "m", "-1m", "1.5h", "15 minutes", "99999999999999999999s"] {
+        for bad in [
+            "",
+            "15",
+            "m",
+            "-1m",
+            "1.5h",
+            "15 minutes",
+            "99999999999999999999s",
+        ] {
             assert_eq!(Span::parse(bad), None, "{bad}");
         }
         for bad in ["", "64", "64KB", "64kib", "-1B", "18446744073709551615GiB"] {

@@ -68,7 +68,11 @@ impl Action {
 
     /// The rule that an allowing entry names.
     pub(crate) fn allow_rule(self, subject: Subject) -> Rule {
-        if self.needs_grant(subject) { Rule::Grant } else { Rule::Subject }
+        if self.needs_grant(subject) {
+            Rule::Grant
+        } else {
+            Rule::Subject
+        }
     }
 }
 

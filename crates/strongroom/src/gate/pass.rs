@@ -32,7 +32,15 @@ impl<'a> Pass<'a> {
         record: Record,
         grant_ends_at: Option<UnixMillis>,
     ) -> Self {
-        Self { gate, token, id, entry, row, record, grant_ends_at }
+        Self {
+            gate,
+            token,
+            id,
+            entry,
+            row,
+            record,
+            grant_ends_at,
+        }
     }
 
     /// Unwraps the token's data key with token and keyring.
@@ -47,10 +55,15 @@ impl<'a> Pass<'a> {
 
     /// The token's metadata as JSON text, if it has any.
     pub fn metadata(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let Some(meta) = &self.row.meta else { return Ok(None) };
+        let Some(meta) = &self.row.meta else {
+            return Ok(None);
+        };
         let generation = envelope::generation_of(meta).map_err(Error::Refused)?;
         let root = self.gate.keyring.root(generation).ok_or(UNKNOWN_KEY)?;
-        let (salt, version) = (&self.record.birth.metadata_salt, self.state().metadata_version);
+        let (salt, version) = (
+            &self.record.birth.metadata_salt,
+            self.state().metadata_version,
+        );
         let json = envelope::open_metadata(root, self.token, &self.id, salt, version, meta)
             .map_err(Error::Refused)?;
         Ok((json.as_slice() != b"{}").then_some(json))
@@ -71,8 +84,16 @@ impl<'a> Pass<'a> {
             json,
             &mut system_rng(),
         );
-        let row = self.gate.next_row(&self.id, &self.row, &record, self.row.due)?;
-        Ok((self.row.version, Row { meta: Some(meta), ..row }))
+        let row = self
+            .gate
+            .next_row(&self.id, &self.row, &record, self.row.due)?;
+        Ok((
+            self.row.version,
+            Row {
+                meta: Some(meta),
+                ..row
+            },
+        ))
     }
 
     /// Notes that the allowed act failed, and passes the error on.
