@@ -1,0 +1,167 @@
+//! The version of the store's directory, and the steps from older ones.
+//!
+//! A newer version is refused. An older one is copied to `before-<version>` first, by hard links:
+//! object files never change in place, so a step must write new files and never edit one.
+
+use crate::Error;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+/// What this program writes.
+const CURRENT: u32 = 1;
+
+/// Brings the directory from one version to the next.
+type Step = fn(&Path) -> io::Result<()>;
+
+/// Step `n` leads from version `n + 1` to `n + 2`; version 1 is the first.
+const STEPS: &[Step] = &[];
+
+/// Writes the version of a new directory, refuses a newer one, brings an older one up.
+pub(super) fn check(dir: &Path) -> Result<(), Error> {
+    bring_up(dir, CURRENT, STEPS)
+}
+
+fn bring_up(dir: &Path, current: u32, steps: &[Step]) -> Result<(), Error> {
+    let text = match fs::read_to_string(dir.join("format")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if dir.join("objects").exists() {
+                return Err(Error::UnknownFormat);
+            }
+            return write(dir, current).map_err(Error::storage("writing the format file"));
+        }
+        Err(cause) => return Err(Error::storage("reading the format file")(cause)),
+    };
+    let found: u32 = text.trim_end().parse().map_err(|_| Error::UnknownFormat)?;
+    if found == 0 {
+        return Err(Error::UnknownFormat);
+    }
+    if found > current {
+        return Err(Error::NewerFormat {
+            found,
+            known: current,
+        });
+    }
+    for version in found..current {
+        let step = usize::try_from(version - 1)
+            .ok()
+            .and_then(|at| steps.get(at));
+        let step = step.ok_or(Error::UnknownFormat)?;
+        migrate(dir, version, *step).map_err(Error::storage("migrating the directory"))?;
+    }
+    Ok(())
+}
+
+fn migrate(dir: &Path, version: u32, step: Step) -> io::Result<()> {
+    let copy = dir.join(format!("before-{version}"));
+    // A copy is complete once it has its format file, which is written last.
+    if !copy.join("format").exists() {
+        link_tree(&dir.join("objects"), &copy.join("objects"))?;
+        write(&copy, version)?;
+    }
+    step(dir)?;
+    write(dir, version + 1)
+}
+
+fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            link_tree(&entry.path(), &target)?;
+        } else if !target.exists() {
+            fs::hard_link(entry.path(), target)?;
+        }
+    }
+    File::open(to)?.sync_all()
+}
+
+fn write(dir: &Path, version: u32) -> io::Result<()> {
+    let (unfinished, path) = (dir.join("format.new"), dir.join("format"));
+    let mut file = File::create(&unfinished)?;
+    writeln!(file, "{version}")?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(dir: &Path) -> String {
+        fs::read_to_string(dir.join("format")).unwrap()
+    }
+
+    #[test]
+    fn a_new_directory_gets_the_current_version() {
+        let dir = tempfile::tempdir().unwrap();
+        check(dir.path()).unwrap();
+        check(dir.path()).unwrap();
+        assert_eq!(version(dir.path()), "1\n");
+    }
+
+    #[test]
+    fn a_newer_directory_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), 2).unwrap();
+        let refused = check(dir.path()).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the object store has format 2, this program knows up to 1"
+        );
+        assert_eq!(version(dir.path()), "2\n");
+    }
+
+    #[test]
+    fn objects_without_a_version_or_with_nonsense_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("objects")).unwrap();
+        assert!(matches!(check(dir.path()), Err(Error::UnknownFormat)));
+        for text in ["0", "", "one", "-1"] {
+            fs::write(dir.path().join("format"), text).unwrap();
+            assert!(
+                matches!(check(dir.path()), Err(Error::UnknownFormat)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_older_directory_is_copied_then_migrated() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("objects/ab/name");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "old").unwrap();
+        write(dir.path(), 1).unwrap();
+        let step: Step = |dir| {
+            let file = dir.join("objects/ab/name");
+            fs::remove_file(&file)?;
+            fs::write(file, "new")
+        };
+        bring_up(dir.path(), 2, &[step]).unwrap();
+        assert_eq!(version(dir.path()), "2\n");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        let copy = dir.path().join("before-1");
+        assert_eq!(
+            fs::read_to_string(copy.join("objects/ab/name")).unwrap(),
+            "old"
+        );
+        assert_eq!(version(&copy), "1\n");
+    }
+
+    #[test]
+    fn a_failed_migration_leaves_the_old_version_and_can_be_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("objects")).unwrap();
+        write(dir.path(), 1).unwrap();
+        let fails: Step = |_| Err(ErrorKind::Other.into());
+        assert!(bring_up(dir.path(), 2, &[fails]).is_err());
+        assert_eq!(version(dir.path()), "1\n");
+        let works: Step = |_| Ok(());
+        bring_up(dir.path(), 2, &[works]).unwrap();
+        assert_eq!(version(dir.path()), "2\n");
+    }
+}

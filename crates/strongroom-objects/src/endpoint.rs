@@ -1,0 +1,152 @@
+//! The S3 endpoint of the embedded store: presigned PUT, GET and HEAD under customer keys.
+//!
+//! Answers follow AWS. Only URLs that the vault signed are served; cookies are ignored; whatever
+//! S3 has beyond this is answered 501. Must not know tokens or sessions, and must not log URLs'
+//! queries, signatures or keys.
+
+mod body;
+mod cors;
+mod error;
+mod get;
+mod put;
+mod query;
+mod range;
+mod sse_c;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use crate::Embedded;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use error::S3Error;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use query::{Query, Target};
+use rand_core::{Rng, UnwrapErr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// On every answer: a value must never run as a page of this origin, whatever its type says.
+const GUARDS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+pub(crate) fn router(store: Arc<Embedded>) -> Router {
+    Router::new().fallback(handle).with_state(store)
+}
+
+/// A request whose signature was right, for a key in our bucket.
+struct Signed<'a> {
+    key: &'a str,
+    query: &'a Query,
+    headers: &'a HeaderMap,
+    /// Names of the signed headers.
+    bound: &'a [&'a str],
+}
+
+async fn handle(State(store): State<Arc<Embedded>>, request: Request) -> Response {
+    let request_id = random_hex::<8>();
+    let (parts, mut body) = request.into_parts();
+    let answer = match answer(&store, &parts, &mut body).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            // A client that is still sending would see a reset connection instead of the answer.
+            body::discard(&parts.headers, body).await;
+            tracing::debug!(request_id, method = %parts.method, code = error.code(), "refused");
+            error.answer(&request_id, parts.method == Method::HEAD)
+        }
+    };
+    finish(&store, &parts, &request_id, answer)
+}
+
+async fn answer(store: &Embedded, parts: &Parts, body: &mut Body) -> Result<Response, S3Error> {
+    if parts.method == Method::OPTIONS {
+        return cors::preflight(&store.config.cors_origins, &parts.headers);
+    }
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::POST,
+        Method::DELETE,
+    ];
+    if !known.contains(&parts.method) {
+        return Err(S3Error::METHOD_NOT_ALLOWED);
+    }
+    let target = Target::parse(parts.uri.path())?;
+    let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+    let bound = verify::verify(
+        &store.presigner,
+        parts.method.as_str(),
+        &target,
+        &query,
+        &parts.headers,
+        store.clock.now(),
+    )?;
+    if target.bucket != store.presigner.bucket() && !target.bucket.is_empty() {
+        return Err(S3Error::NO_SUCH_BUCKET);
+    }
+    if target.key.is_empty() {
+        return Err(S3Error::NOT_IMPLEMENTED);
+    }
+    let signed = Signed {
+        key: &target.key,
+        query: &query,
+        headers: &parts.headers,
+        bound: &bound,
+    };
+    match parts.method {
+        Method::PUT => put::put(store, &signed, body).await,
+        Method::GET | Method::HEAD => get::get(store, &signed, &parts.method).await,
+        _ => Err(S3Error::NOT_IMPLEMENTED),
+    }
+}
+
+/// Adds what every answer carries.
+fn finish(store: &Embedded, parts: &Parts, request_id: &str, mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    for (name, value) in GUARDS {
+        headers.entry(name).or_insert(value);
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amz-request-id", value);
+    }
+    if parts.method != Method::OPTIONS {
+        cors::decorate(&store.config.cors_origins, parts, headers);
+    }
+    answer
+}
+
+/// One of the transfers that may run at a time.
+fn transfer(store: &Embedded) -> Result<OwnedSemaphorePermit, S3Error> {
+    Arc::clone(&store.transfers)
+        .try_acquire_owned()
+        .map_err(|_| S3Error::SLOW_DOWN)
+}
+
+fn idle(store: &Embedded) -> Duration {
+    Duration::from_secs(u64::from(store.config.body_idle_s))
+}
+
+/// `N` random bytes as lower-case hex.
+fn random_hex<const N: usize>() -> String {
+    let mut bytes = [0; N];
+    UnwrapErr(getrandom::SysRng).fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}

@@ -1,0 +1,236 @@
+//! Broken uploads, altered files, full disks.
+
+use super::*;
+use futures_util::{StreamExt, stream};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use std::io;
+
+fn frames(count: usize) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    stream::iter((0..count).map(|_| Ok(Bytes::from(vec![7; 100_000]))))
+}
+
+#[tokio::test]
+async fn a_body_shorter_or_longer_than_declared_is_400_and_nothing_is_stored() {
+    let world = world();
+    for length in [6, 4] {
+        let request = request(Method::PUT, &world.presign_put(1)).header("content-length", length);
+        let answer = world.raw(request.body("value".into()).unwrap()).await;
+        answer.is(400, "IncompleteBody");
+        assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+    }
+    assert_eq!(
+        world.put("value").await.status,
+        200,
+        "the name is still free"
+    );
+}
+
+#[tokio::test]
+async fn an_upload_cut_off_stores_nothing() {
+    let world = world();
+    let cut = frames(9).chain(stream::once(async { Err(io::Error::other("reset")) }));
+    let request = request(Method::PUT, &world.presign_put(1)).header("content-length", 1_000_000);
+    let answer = world
+        .raw(request.body(Body::from_stream(cut)).unwrap())
+        .await;
+    answer.is(400, "IncompleteBody");
+    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+}
+
+#[tokio::test]
+async fn an_upload_whose_client_goes_away_leaves_no_file() {
+    let world = world();
+    let never_ends = frames(9).chain(stream::pending());
+    let request = request(Method::PUT, &world.presign_put(1)).header("content-length", 1_000_000);
+    let request = request.body(Body::from_stream(never_ends)).unwrap();
+    let upload = tokio::spawn(world.router.clone().oneshot(request));
+    while world.unfinished() == 0 {
+        tokio::task::yield_now().await;
+    }
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    while world.unfinished() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.stored_file(), None);
+}
+
+#[tokio::test]
+async fn an_idle_upload_is_ended() {
+    let world = world_with(|config| config.body_idle_s = 0);
+    let idle = frames(1).chain(stream::pending());
+    let request = request(Method::PUT, &world.presign_put(1)).header("content-length", 1_000_000);
+    let answer = world
+        .raw(request.body(Body::from_stream(idle)).unwrap())
+        .await;
+    answer.is(400, "RequestTimeout");
+    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+}
+
+#[tokio::test]
+async fn the_disk_reserve_is_503_and_nothing_is_stored() {
+    let world = world_with(|config| config.disk_reserve_bytes = u64::MAX);
+    world.put("value").await.is(503, "ServiceUnavailable");
+    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+}
+
+#[tokio::test]
+async fn transfers_over_the_limit_are_503() {
+    let world = world_with(|config| config.transfers_max = 1);
+    world.put("value").await;
+    let request = request(Method::GET, &world.presign_get(1))
+        .body(Body::empty())
+        .unwrap();
+    let running = world.router.clone().oneshot(request).await.unwrap();
+    world.get().await.is(503, "SlowDown");
+    drop(running);
+    assert_eq!(world.get().await.text(), "value");
+}
+
+#[tokio::test]
+async fn a_read_under_way_survives_a_delete() {
+    let world = world();
+    world.put(vec![7; 1_000_000]).await;
+    let request = request(Method::GET, &world.presign_get(1))
+        .body(Body::empty())
+        .unwrap();
+    let running = world.router.clone().oneshot(request).await.unwrap();
+    world.store.delete(&OBJECT).await.unwrap();
+    let body = running.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, vec![7; 1_000_000]);
+}
+
+#[tokio::test]
+async fn objects_are_there_after_a_restart() {
+    let World {
+        dir,
+        clock,
+        store,
+        router,
+    } = world();
+    let config = store.config.clone();
+    let world = World {
+        dir,
+        clock,
+        store,
+        router,
+    };
+    world.put("value").await;
+    let World {
+        dir,
+        clock,
+        store,
+        router,
+    } = world;
+    drop((store, router));
+    let as_clock: Arc<dyn Clock> = clock.clone();
+    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), as_clock).unwrap();
+    let router = store.router();
+    let world = World {
+        dir,
+        clock,
+        store,
+        router,
+    };
+    assert_eq!(world.get().await.text(), "value");
+    world.put("other").await.is(412, "PreconditionFailed");
+}
+
+#[tokio::test]
+async fn a_file_moved_to_another_name_is_refused_under_the_same_key() {
+    let world = world();
+    world.put("value").await;
+    let other = ObjectId([0xac; 32]);
+    let target = world
+        .dir
+        .path()
+        .join("store/objects/ac")
+        .join(other.to_string());
+    std::fs::rename(world.stored_file().unwrap(), target).unwrap();
+    let signed = world.store.presign_get(&other, &key(1), START, 60);
+    world
+        .send(Method::GET, &signed, "")
+        .await
+        .is(500, "InternalError");
+}
+
+#[tokio::test]
+async fn a_bad_segment_late_in_an_object_breaks_the_transfer() {
+    let world = world();
+    world.put(vec![7; 1_000_000]).await;
+    let path = world.stored_file().unwrap();
+    let mut file = std::fs::read(&path).unwrap();
+    let at = file.len() - 100;
+    file[at] ^= 1;
+    std::fs::write(&path, file).unwrap();
+    let request = request(Method::GET, &world.presign_get(1))
+        .body(Body::empty())
+        .unwrap();
+    let answer = world.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["content-length"], "1000000");
+    assert!(answer.into_body().collect().await.is_err());
+}
+
+/// What a GET of an altered file gives: its bytes, or nothing if it was refused.
+async fn read_altered(world: &World, file: &[u8]) -> Option<Bytes> {
+    std::fs::write(world.stored_file().unwrap(), file).unwrap();
+    let request = request(Method::GET, &world.presign_get(1))
+        .body(Body::empty())
+        .unwrap();
+    let answer = world.router.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.ok()?.to_bytes();
+    assert!(status == 200 || status == 403 || status == 500, "{status}");
+    (status == 200).then_some(body)
+}
+
+#[tokio::test]
+async fn every_flipped_byte_and_every_cut_of_a_small_file_is_refused() {
+    let world = world();
+    world.put("a small value").await;
+    let file = std::fs::read(world.stored_file().unwrap()).unwrap();
+    assert_eq!(read_altered(&world, &file).await.unwrap(), "a small value");
+    for at in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[at] ^= 1;
+        assert_eq!(read_altered(&world, &flipped).await, None, "flip at {at}");
+        assert_eq!(read_altered(&world, &file[..at]).await, None, "cut at {at}");
+    }
+    assert_eq!(
+        read_altered(&world, &[&file[..], b"x"].concat()).await,
+        None
+    );
+}
+
+#[test]
+fn any_altered_large_file_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let world = world();
+    let any_index = any::<prop::sample::Index>;
+    let altered = (0usize..700_000, any_index(), any_index(), 0u8..8);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(128));
+    let outcome = runner.run(&altered, |(len, one, two, bit)| {
+        let value: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        runtime.block_on(async {
+            world.put(value).await;
+            let file = std::fs::read(world.stored_file().unwrap()).unwrap();
+            let (one, two) = (one.index(file.len()), two.index(file.len()));
+            let mut flipped = file.clone();
+            flipped[one] ^= 1 << bit;
+            assert_eq!(read_altered(&world, &flipped).await, None);
+            assert_eq!(read_altered(&world, &file[..one]).await, None);
+            let mut swapped = file.clone();
+            swapped.swap(one, two);
+            if swapped != file {
+                assert_eq!(read_altered(&world, &swapped).await, None);
+            }
+            world.store.delete(&OBJECT).await.unwrap();
+        });
+        Ok(())
+    });
+    outcome.unwrap();
+}

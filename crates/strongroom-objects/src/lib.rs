@@ -1,0 +1,95 @@
+//! The object store: trait, presigned URLs, and the embedded S3 endpoint.
+//!
+//! Values go between client and object store by presigned URL; the vault names objects, hands out
+//! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
+
+mod buffers;
+mod disk;
+mod download;
+mod embedded;
+mod endpoint;
+mod presign;
+mod sigv4;
+mod upload;
+
+pub use embedded::{Embedded, EmbeddedConfig};
+pub use presign::{Presigned, Presigner};
+pub use sigv4::SigningSecret;
+
+use async_trait::async_trait;
+use strongroom_core::secret::DataKey;
+use strongroom_core::{ObjectId, UnixMillis};
+
+/// Why the object store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot work; the text names the field.
+    #[error("object store configuration: {0}")]
+    Config(String),
+    /// Another process holds the store's directory.
+    #[error("the object store's directory is in use by another process")]
+    InUse,
+    /// The directory was written by a newer program.
+    #[error("the object store has format {found}, this program knows up to {known}")]
+    NewerFormat {
+        /// The version in the store's `format` file.
+        found: u32,
+        /// The newest version this program reads.
+        known: u32,
+    },
+    /// The directory's `format` file is missing beside objects, or unreadable.
+    #[error("the object store's format file is missing or damaged")]
+    UnknownFormat,
+    /// The file system failed; the cause is for the log alone.
+    #[error("object store failed while {doing}")]
+    Storage {
+        /// What was being done.
+        doing: &'static str,
+        /// The operating system's answer.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: what was being done when the file system failed.
+    pub(crate) fn storage(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |cause| Self::Storage { doing, cause }
+    }
+}
+
+/// Where sealed values are kept.
+///
+/// Contract: an object is write-once under its name. What [`ObjectStore::presence`] reports was
+/// uploaded completely. After [`ObjectStore::delete`] returns, the object is gone even if the
+/// power fails at once; an upload that was under way may still store it again, so the caller
+/// deletes once more when the upload URL has expired.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// A URL that stores the object once, for `life_s` seconds from `now` (at most 7 days). With
+    /// `content_length` the signature binds that length.
+    fn presign_put(
+        &self,
+        object: &ObjectId,
+        key: &DataKey,
+        now: UnixMillis,
+        life_s: u32,
+        content_length: Option<u64>,
+    ) -> Presigned;
+
+    /// A URL that reads the object, for `life_s` seconds from `now` (at most 7 days).
+    fn presign_get(
+        &self,
+        object: &ObjectId,
+        key: &DataKey,
+        now: UnixMillis,
+        life_s: u32,
+    ) -> Presigned;
+
+    /// The value's bytes as far as can be told without the customer key (not authenticated), or
+    /// nothing if there is no such object.
+    async fn presence(&self, object: &ObjectId) -> Result<Option<u64>, Error>;
+
+    /// Removes the object; durable on return. No such object is no error.
+    async fn delete(&self, object: &ObjectId) -> Result<(), Error>;
+}
