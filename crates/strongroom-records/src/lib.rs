@@ -18,6 +18,9 @@ pub use sqlite::{Sqlite, SqliteConfig};
 /// a revocation or a mark. `DynamoDB`'s limit for an item, 400 KiB, is the tightest of all.
 pub const ROW_BYTES_MAX: usize = 256 * 1024;
 
+/// An id that no token derives: HKDF would have to give 32 zero bytes.
+pub(crate) const NO_RECORD: RecordId = RecordId([0; 32]);
+
 /// Longest name of a mark, in bytes.
 pub const MARK_NAME_BYTES_MAX: usize = 64;
 
@@ -171,6 +174,11 @@ pub trait RecordStore: Send + Sync {
     /// Reads record, explicit grant and revocation as of one instant: a snapshot in which each
     /// write is seen whole or not at all, and none without all that were answered before it.
     async fn admit(&self, record: RecordId, session: SessionRef) -> Result<Admission, Error>;
+
+    /// The session's revocation, for a caller that has no record yet.
+    async fn revocation(&self, session: SessionRef) -> Result<Option<RevocationRow>, Error> {
+        Ok(self.admit(NO_RECORD, session).await?.revocation)
+    }
 
     /// Stores a new record unless one stands there.
     ///

@@ -35,7 +35,7 @@ use self::ops::{Op, Outcome};
 use self::readers::Readers;
 use self::writer::{Message, Write, Writer};
 use crate::{
-    Admission, Error, GrantRow, Insert, MARK_NAME_BYTES_MAX, ROW_BYTES_MAX, RecordStore,
+    Admission, Error, GrantRow, Insert, MARK_NAME_BYTES_MAX, NO_RECORD, ROW_BYTES_MAX, RecordStore,
     RevocationRow, Row, SCAN_ROWS_MAX, Swap, within,
 };
 
@@ -161,6 +161,16 @@ impl RecordStore for Sqlite {
             self.memory.fill(record, row, changes);
         }
         Ok(admission)
+    }
+
+    async fn revocation(&self, session: SessionRef) -> Result<Option<RevocationRow>, Error> {
+        if self.memory.is_unrevoked(session) {
+            return Ok(None);
+        }
+        let read = self
+            .readers
+            .read(move |conn| readers::admit(conn, NO_RECORD, session));
+        Ok(read.await?.revocation)
     }
 
     async fn insert(&self, id: RecordId, row: Row) -> Result<Insert, Error> {

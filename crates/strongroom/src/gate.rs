@@ -256,8 +256,8 @@ impl Gate {
 
     /// Whether the session was revoked.
     pub(crate) async fn is_revoked(&self, session: SessionRef) -> Result<bool, Error> {
-        let read = self.records.admit(RecordId([0; 32]), session).await?;
-        self.judge_revocation(&session, read.revocation.as_ref(), self.clock.now())
+        let row = self.records.revocation(session).await?;
+        self.judge_revocation(&session, row.as_ref(), self.clock.now())
             .map_err(Error::Refused)
     }
 

@@ -102,6 +102,11 @@ impl Memory {
         row.filter(|_| self.state.load(Ordering::SeqCst) == before)
     }
 
+    /// Whether memory alone knows that the session has no revocation.
+    pub(super) fn is_unrevoked(&self, session: SessionRef) -> bool {
+        !self.closed.load(Ordering::SeqCst) && !self.revocations.maybe(session_key(session))
+    }
+
     /// To be asked before a read whose row is handed to [`Memory::fill`].
     pub(super) fn changes(&self, record: RecordId) -> u64 {
         locked(self.shard(record)).changes
