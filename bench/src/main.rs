@@ -1,0 +1,79 @@
+//! Measures the vault against bare servers: CPU per request, syncs per tokenize, memory and
+//! CPU of streams. Only ratios of one run are compared with goals, and nothing is asserted.
+
+mod answer;
+mod bulk;
+mod clock;
+mod load;
+mod out;
+mod proc;
+mod report;
+mod requests;
+mod server;
+mod session;
+mod settings;
+mod stats;
+mod syncs;
+mod vault;
+
+use clap::Parser;
+
+use report::{Report, Scenario as Figures};
+use settings::{Arguments, Durability, Scenario, Settings};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let settings = Settings::new(&arguments.options)?;
+    let mut report = Report {
+        command: std::env::args().skip(1).collect(),
+        machine: proc::machine()?,
+        smoke: settings.smoke,
+        scenarios: Vec::new(),
+    };
+    for scenario in parts(arguments.scenario) {
+        report.scenarios.extend(measure(&settings, scenario).await?);
+    }
+    report.print()?;
+    match &arguments.options.out {
+        Some(path) => report.save(path),
+        None => Ok(()),
+    }
+}
+
+/// The single scenarios that one name stands for.
+fn parts(scenario: Scenario) -> Vec<Scenario> {
+    let detokenize = |durability| Scenario::Detokenize {
+        durability: Some(durability),
+    };
+    let both = [
+        detokenize(Durability::Buffered),
+        detokenize(Durability::Durable),
+    ];
+    match scenario {
+        Scenario::Detokenize { durability: None } => both.to_vec(),
+        Scenario::All => {
+            let rest = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
+            both.into_iter().chain(rest).collect()
+        }
+        one => vec![one],
+    }
+}
+
+async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<Figures>> {
+    Ok(match scenario {
+        Scenario::Detokenize { durability } => {
+            let durability = durability.unwrap_or(Durability::Durable);
+            vec![Figures::Requests(
+                requests::detokenize(settings, durability).await?,
+            )]
+        }
+        Scenario::Tokenize => vec![Figures::Requests(requests::tokenize(settings).await?)],
+        Scenario::Syncs => {
+            let counted = syncs::syncs(settings).await?;
+            counted.into_iter().map(Figures::Syncs).collect()
+        }
+        Scenario::Bulk => bulk::bulk(settings)?.map(Figures::Bulk).into(),
+        Scenario::All => Vec::new(),
+    })
+}
