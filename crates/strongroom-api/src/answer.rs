@@ -10,6 +10,8 @@ use strongroom_wire::{ErrorName, envelope, header};
 const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 const SESSION_HASH: HeaderName = HeaderName::from_static(header::SESSION_HASH);
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+/// Headers of our own and of the server, so that the map is made once in its size.
+const HEADERS_MAX: usize = 12;
 /// After how many seconds an unavailable vault may be asked again.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
 
@@ -19,6 +21,8 @@ pub(crate) struct Refusal {
     pub(crate) name: ErrorName,
     pub(crate) message: String,
     pub(crate) allow: Option<&'static str>,
+    /// For the log alone, where the vault is at fault.
+    pub(crate) cause: Option<String>,
 }
 
 impl Refusal {
@@ -27,20 +31,20 @@ impl Refusal {
             name,
             message: message.into(),
             allow: None,
+            cause: None,
         }
     }
 }
 
-/// The one place where the service's errors become answers; the cause goes to the log once.
+/// The one place where the service's errors become answers.
 impl From<strongroom::Error> for Refusal {
     fn from(error: strongroom::Error) -> Self {
         let name = error.name();
-        if name.status() >= 500 {
-            tracing::error!(error = %Chain(&error), "request failed");
-        } else {
-            tracing::debug!(%error, "request refused");
+        let cause = (name.status() >= 500).then(|| Chain(&error).to_string());
+        Self {
+            cause,
+            ..Self::new(name, error.public_message())
         }
-        Self::new(name, error.public_message())
     }
 }
 
@@ -95,6 +99,7 @@ pub(crate) fn respond(
             name,
             message,
             allow,
+            ..
         }) => {
             let status =
                 StatusCode::from_u16(name.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -105,6 +110,7 @@ pub(crate) fn respond(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(HEADERS_MAX);
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(envelope::CONTENT_TYPE),

@@ -13,3 +13,6 @@ mod routes;
 
 pub use credentials::Origin;
 pub use router::{Api, ApiConfig, router};
+
+#[cfg(test)]
+mod tests;

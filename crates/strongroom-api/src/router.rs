@@ -8,14 +8,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
 use strongroom_session::{Verified, Verifier};
 use strongroom_wire::{ErrorName, header};
-use tower::ServiceExt;
 use tracing::Instrument;
 
 /// Limits and names of the API listener.
@@ -64,55 +63,70 @@ impl Api {
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
 
-/// The API as one service. Doubled slashes in a path are collapsed before routing.
+const ACTIONS: [(&str, Action); 6] = [
+    ("/tokenize", Action::Tokenize),
+    ("/detokenize", Action::Detokenize),
+    ("/grant/set", Action::GrantSet),
+    ("/grant/verify", Action::GrantVerify),
+    ("/metadata/get", Action::MetadataGet),
+    ("/metadata/set", Action::MetadataSet),
+];
+
+/// The API as one service.
 pub fn router(api: Arc<Api>) -> Router {
-    let routes = Router::new()
-        .route("/tokenize", post(Action::Tokenize))
-        .route("/detokenize", post(Action::Detokenize))
-        .route("/grant/set", post(Action::GrantSet))
-        .route("/grant/verify", post(Action::GrantVerify))
-        .route("/metadata/get", post(Action::MetadataGet))
-        .route("/metadata/set", post(Action::MetadataSet))
+    let mut routes = Router::new()
         .route("/health", axum::routing::get(health).fallback(get_only))
         .route("/ready", axum::routing::get(ready).fallback(get_only))
-        .fallback(no_such_route)
-        .with_state(api);
-    Router::new().fallback_service(routes.map_request(collapse_slashes))
-}
-
-fn post(action: Action) -> axum::routing::MethodRouter<Arc<Api>> {
-    let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
-        serve(api, action, request).await
-    };
-    axum::routing::post(handler).fallback(post_only)
-}
-
-/// Some clients join a base URL that ends in a slash with a path that starts with one.
-fn collapse_slashes(mut request: Request<Body>) -> Request<Body> {
-    if !request.uri().path().contains("//") {
-        return request;
+        .fallback(doubled_slashes);
+    for (path, action) in ACTIONS {
+        let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
+            serve(api, action, request).await
+        };
+        routes = routes.route(path, axum::routing::post(handler).fallback(post_only));
     }
-    let mut path = String::with_capacity(request.uri().path().len());
-    for byte in request.uri().path().chars() {
-        if byte != '/' || !path.ends_with('/') {
-            path.push(byte);
+    routes.with_state(api)
+}
+
+/// Some clients join a base URL that ends in a slash with a path that starts with one. Only what
+/// met no route comes here, so that everybody else does not pay for it.
+async fn doubled_slashes(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
+    let path = collapse_slashes(request.uri().path());
+    let action = ACTIONS.iter().find(|(known, _)| *known == path);
+    match (path.as_str(), action) {
+        (_, Some((_, action))) if request.method() == Method::POST => {
+            serve(api, *action, request).await
+        }
+        (_, Some(_)) => method_not_allowed(&api, POST),
+        ("/health" | "/ready", None)
+            if !matches!(*request.method(), Method::GET | Method::HEAD) =>
+        {
+            method_not_allowed(&api, GET)
+        }
+        ("/health", None) => health(State(api)).await,
+        ("/ready", None) => ready(State(api)).await,
+        _ => {
+            let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
+            respond(api.ids.next(), None, Err(refusal))
         }
     }
-    if let Some(query) = request.uri().query() {
-        path.push('?');
-        path.push_str(query);
+}
+
+fn collapse_slashes(path: &str) -> String {
+    let mut collapsed = String::with_capacity(path.len());
+    for char in path.chars() {
+        if char != '/' || !collapsed.ends_with('/') {
+            collapsed.push(char);
+        }
     }
-    // A path that cannot be rebuilt stays as it was and meets no route.
-    if let Ok(uri) = path.parse::<Uri>() {
-        *request.uri_mut() = uri;
-    }
-    request
+    collapsed
 }
 
 /// wire → caller → gate → act → answer.
 async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Response<Body> {
     let id = api.ids.next();
-    let span = tracing::info_span!("request", %id, action = action.as_str());
+    // At `debug`, since its fields are formatted for each request; failures name the request
+    // themselves.
+    let span = tracing::debug_span!("request", %id, action = action.as_str());
     let work = async {
         let (parts, body) = request.into_parts();
         let verified = match authenticate(&api, &parts.headers) {
@@ -122,8 +136,14 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
         let sent_hash = parts
             .headers
             .get(header::SESSION_HASH)
-            .map(|hash| hash.as_bytes().to_vec());
-        let result = act(&api, id, action, &verified, sent_hash.as_deref(), body).await;
+            .map(HeaderValue::as_bytes);
+        let result = act(&api, id, action, &verified, sent_hash, body).await;
+        if let Err(Refusal {
+            cause: Some(cause), ..
+        }) = &result
+        {
+            tracing::error!(%id, action = action.as_str(), cause, "request failed");
+        }
         let hash = sent_hash.is_none().then(|| verified.session_hash_str());
         respond(id, hash, result)
     };
@@ -176,11 +196,6 @@ async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
         Err(Refusal::new(ErrorName::Unavailable, faults.join("; ")))
     };
     respond(api.ids.next(), None, result)
-}
-
-async fn no_such_route(State(api): State<Arc<Api>>) -> Response<Body> {
-    let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
-    respond(api.ids.next(), None, Err(refusal))
 }
 
 async fn post_only(State(api): State<Arc<Api>>) -> Response<Body> {

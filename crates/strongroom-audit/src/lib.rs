@@ -43,6 +43,6 @@ pub enum Error {
         what: &'static str,
     },
     /// The file system refused.
-    #[error("the audit log's file system failed: {0}")]
+    #[error("the audit log's file system failed")]
     Io(#[from] std::io::Error),
 }

@@ -15,6 +15,14 @@ const FORMAT: u64 = 1;
 const HEADER: &[u8] = b"{\"format\":\"strongroom.decisions\",\"version\":1}\n";
 /// Buffered entries reach the disk at least this often, so that a cut loses at most a second.
 const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
+/// Buffered bytes that wake the writer before its timer does.
+const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
+/// How often, and how long each time, a sync waits for more company. Only a writer with
+/// concurrent callers waits, and only as long as more keep coming.
+const LINGER_STEPS: usize = 8;
+const LINGER_STEP: Duration = Duration::from_micros(200);
+/// Enough company: at most a twentieth of a sync for each entry.
+const LINGER_ENOUGH: usize = 48;
 /// Longest line; a tail without a newline in so many bytes is not ours.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -92,8 +100,9 @@ impl Shared {
         }
         entry.write_line(&mut queue.lines);
         queue.answers.extend(answer);
-        // A buffered log is woken by its timer alone: a wake per entry would cost a system call.
-        if durable && queue.writer_idle {
+        // A buffered log is woken by its timer: a wake per entry would cost a system call.
+        let wake = durable || queue.lines.len() >= BUFFERED_BYTES_WAKE;
+        if wake && queue.writer_idle {
             queue.writer_idle = false;
             self.filled.notify_one();
         }
@@ -114,37 +123,51 @@ impl Shared {
         self.filled.notify_one();
     }
 
-    /// Waits for work; `None` when closed and empty.
-    fn take(&self, retry: &mut Vec<u8>) -> Option<Vec<Answer>> {
+    /// Waits for work and takes it; `None` when closed and empty. `batch` holds what a buffered
+    /// log could not write the last time.
+    fn take(&self, batch: &mut Vec<u8>, company: bool) -> Option<Vec<Answer>> {
         let mut queue = self.lock();
-        loop {
-            let timer_due = if queue.closed {
-                true
-            } else if self.durability == Durability::Buffered {
-                let (guard, _) = self
+        if !queue.closed && queue.lines.is_empty() {
+            queue.writer_idle = true;
+            queue = match self.durability {
+                Durability::Durable => self
                     .filled
-                    .wait_timeout(queue, BUFFERED_FLUSH)
-                    .unwrap_or_else(PoisonError::into_inner);
-                queue = guard;
-                true
-            } else {
-                false
+                    .wait_while(queue, |queue| queue.lines.is_empty() && !queue.closed)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Durability::Buffered => {
+                    let waited = self.filled.wait_timeout(queue, BUFFERED_FLUSH);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
             };
-            if !queue.lines.is_empty() || (timer_due && !retry.is_empty()) {
-                retry.append(&mut queue.lines);
-                return Some(std::mem::take(&mut queue.answers));
+            queue.writer_idle = false;
+        }
+        if queue.closed && queue.lines.is_empty() && batch.is_empty() {
+            return None;
+        }
+        drop(queue);
+        self.linger(company);
+        let mut queue = self.lock();
+        batch.append(&mut queue.lines);
+        Some(std::mem::take(&mut queue.answers))
+    }
+
+    /// Gives concurrent callers time to join, as long as they do: a sync shared by many costs
+    /// each of them little. Sleeping, unlike waiting, costs those who append no wake-up.
+    fn linger(&self, company: bool) {
+        let mut waiting = self.lock().answers.len();
+        if !company && waiting < 2 {
+            return;
+        }
+        for _ in 0..LINGER_STEPS {
+            if waiting == 0 || waiting >= LINGER_ENOUGH {
+                return;
             }
-            if queue.closed {
-                return None;
+            std::thread::sleep(LINGER_STEP);
+            let queue = self.lock();
+            if queue.closed || queue.answers.len() == waiting {
+                return;
             }
-            if !timer_due {
-                queue.writer_idle = true;
-                queue = self
-                    .filled
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-                queue.writer_idle = false;
-            }
+            waiting = queue.answers.len();
         }
     }
 }
@@ -152,7 +175,12 @@ impl Shared {
 /// Runs until the log is closed and everything that waited is written.
 pub(crate) fn run(shared: &Shared, file: &File, mut len: u64) {
     let mut batch = Vec::new();
-    while let Some(answers) = shared.take(&mut batch) {
+    let mut company = false;
+    while let Some(answers) = shared.take(&mut batch, company) {
+        if batch.is_empty() {
+            continue;
+        }
+        company = answers.len() > 1;
         let fault = write_batch(file, &mut len, &batch).err();
         shared.lock().fault = fault;
         // A durable batch that failed was refused, so it must not be written later.

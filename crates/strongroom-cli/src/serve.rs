@@ -20,8 +20,12 @@ use strongroom_core::time::Clock;
 use strongroom_records::RecordStore;
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+
+/// Longest time from the start to the first sweep.
+const FIRST_SWEEP: Duration = Duration::from_mins(1);
 
 /// Run the vault
 #[derive(Args)]
@@ -49,6 +53,8 @@ impl Serve {
         overrides: &[(String, String)],
         around: &Surroundings,
     ) -> anyhow::Result<()> {
+        // Before anything is made that a stop must remove.
+        let mut stop = StopSignal::new()?;
         let dev = self.dev.then(|| DevVault::create(around)).transpose()?;
         let path = match &dev {
             Some(dev) => dev.config_file(),
@@ -58,7 +64,7 @@ impl Serve {
         start_logging(&config.log)?;
         let listeners = Listeners::bind(&config).await?;
         let stores = stores::open(&config, &listeners.s3_url, system_now)?;
-        let served = serve(&config, listeners, stores, |urls| {
+        let served = serve(&config, listeners, stores, &mut stop, |urls| {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
@@ -114,6 +120,7 @@ async fn serve(
     config: &Config,
     listeners: Listeners,
     stores: Stores,
+    stop_signal: &mut StopSignal,
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let urls = listeners.urls()?;
@@ -166,7 +173,7 @@ async fn serve(
     ready(&urls)?;
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
-    stop_signal().await?;
+    stop_signal.received().await;
     tracing::info!("stopping");
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
@@ -188,19 +195,32 @@ async fn serve(
     closed.context("the record store could not be closed")
 }
 
-async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C, or a polite request to end.
+struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
-    let mut timer = tokio::time::interval(every);
+    // Not at once: a vault that has just started has better things to do than to walk its records.
+    let start = tokio::time::Instant::now() + every.min(FIRST_SWEEP);
+    let mut timer = tokio::time::interval_at(start, every);
     loop {
         timer.tick().await;
         match vault.sweep().await {

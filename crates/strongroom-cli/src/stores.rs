@@ -17,6 +17,7 @@ use strongroom_records::{Sqlite, SqliteConfig};
 /// Format of the data directory as a whole; each store has its own beside it.
 pub(crate) const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
+const RECORDS: &str = "records.sqlite3";
 
 /// Held as long as the process uses the directory.
 pub(crate) struct DataLock(#[expect(dead_code, reason = "held for its lock")] File);
@@ -133,7 +134,14 @@ pub(crate) fn open(
 ) -> anyhow::Result<Stores> {
     let lock = lock(config)?;
     let keyring = read_keyring(config)?;
+    check_complete(config)?;
     let (audit, clock) = open_audit(config, system_now)?;
+    if audit.newest_at_open() > UnixMillis(0) && !config.data(RECORDS).exists() {
+        bail!(
+            "{} is missing, though the audit log has entries: restore it from a backup",
+            config.data(RECORDS).display()
+        );
+    }
     let records = open_records(config)?;
     let objects = open_objects(config, s3_url, &keyring, Arc::clone(&clock))?;
     Ok(Stores {
@@ -146,8 +154,22 @@ pub(crate) fn open(
     })
 }
 
+/// A store that went missing is restored, not made anew: a vault that starts empty beside its
+/// other half would call every token unknown, or forget its time.
+fn check_complete(config: &Config) -> anyhow::Result<()> {
+    // The log is made first, and durably, so records never stand without it.
+    let (records, audit) = (config.data(RECORDS), config.data("audit/decisions.jsonl"));
+    if records.exists() && !audit.exists() {
+        bail!(
+            "{} is missing, though records exist: restore it from a backup",
+            audit.display()
+        );
+    }
+    Ok(())
+}
+
 fn open_records(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
-    let path = config.data("records.sqlite3");
+    let path = config.data(RECORDS);
     let sqlite = SqliteConfig {
         cache_bytes: config.records.cache.as_usize(),
         page_cache_bytes: config.records.page_cache.as_usize(),

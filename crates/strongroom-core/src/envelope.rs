@@ -34,6 +34,9 @@ const METADATA_LABEL: &[u8] = b"strongroom.v1.metadata\0";
 const HEADER_BYTES: usize = 1 + 4;
 const INNER_BYTES: usize = HEADER_BYTES + OVERHEAD_BYTES + SECRET_BYTES;
 
+/// `birth` without the kind's own bytes.
+const BIRTH_BYTES: usize = 1 + 2 + 4 * 8 + 32 + 32;
+
 const STORED: u8 = 1;
 const HOLD: u8 = 2;
 const HONEYTOKEN: u8 = 4;
@@ -77,7 +80,8 @@ pub struct Birth {
 
 impl Birth {
     fn encode(&self) -> Result<Vec<u8>, Error> {
-        let mut out = vec![self.mode as u8];
+        let mut out = Vec::with_capacity(BIRTH_BYTES + self.kind.len());
+        out.push(self.mode as u8);
         put_str(&mut out, self.kind.as_bytes())?;
         for number in [
             self.created_at.0,

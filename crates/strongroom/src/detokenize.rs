@@ -10,7 +10,7 @@ impl Vault {
     /// Releases a short-lived download URL and the key that opens it.
     pub async fn detokenize(&self, request: &Request, token: &Token) -> Result<Presigned, Error> {
         let pass = self.gate.admit(request, token).await?;
-        let key = pass.data_key()?;
+        let key = pass.data_key().map_err(|error| pass.failed(error))?;
         let life_s = self.download_life_s(&pass);
         Ok(self
             .objects

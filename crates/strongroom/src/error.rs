@@ -38,13 +38,13 @@ pub enum Error {
         behind_ms: u64,
     },
     /// The decision could not be written down, so nothing was done.
-    #[error("audit log: {0}")]
+    #[error("the decision could not be written down")]
     Audit(#[from] strongroom_audit::Error),
     /// The record store failed; the cause is for the log alone.
-    #[error("record store: {0}")]
+    #[error("the record store did not do its part")]
     Records(#[from] strongroom_records::Error),
     /// The object store failed; the cause is for the log alone.
-    #[error("object store: {0}")]
+    #[error("the object store did not do its part")]
     Objects(#[from] strongroom_objects::Error),
     /// A row failed authentication: it was damaged, forged or swapped.
     #[error("a record was refused: {0}")]

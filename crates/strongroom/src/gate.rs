@@ -47,6 +47,7 @@ use strongroom_core::{ObjectId, RecordId, Session, SessionRef, Token, UnixMillis
 use strongroom_keyring::Keyring;
 use strongroom_records::{Admission, Insert, RecordStore, RevocationRow, Row};
 use strongroom_wire::Metadata;
+use zeroize::Zeroizing;
 
 /// The operating system's random source.
 pub(crate) fn system_rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
@@ -81,16 +82,29 @@ struct Decoy {
 
 /// A decision on its way to the log.
 enum Verdict {
-    Allow {
-        row: Arc<Row>,
-        record: Box<Record>,
-        grant_ends_at: Option<UnixMillis>,
-    },
+    Allow(Box<Allowed>),
     Deny {
         rule: Rule,
         error: Error,
         row: Option<u64>,
     },
+}
+
+/// What an allowed request may use, all of the snapshot that it was decided on.
+struct Allowed {
+    row: Arc<Row>,
+    record: Record,
+    grant_ends_at: Option<UnixMillis>,
+    /// Opened for [`Action::MetadataGet`] alone.
+    metadata: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// What the store holds for one session and one record, authenticated and of one instant.
+pub(crate) struct Held {
+    /// The session was revoked.
+    pub(crate) revoked: bool,
+    /// The session's explicit grant.
+    pub(crate) grant: Option<Grant>,
 }
 
 impl Gate {
@@ -154,12 +168,12 @@ impl Gate {
         };
         self.check_clock(&entry, request.action).await?;
         let read = self.records.admit(id, request.session).await?;
-        let verdict = self.judge(request, &id, &read, now);
+        let verdict = self.judge(request, token, &id, &read, now);
         let (rule, decision, row) = match &verdict {
-            Verdict::Allow { row, .. } => (
+            Verdict::Allow(allowed) => (
                 request.action.allow_rule(request.subject()),
                 Decision::Allow,
-                Some(row.version),
+                Some(allowed.row.version),
             ),
             Verdict::Deny { rule, row, .. } => (*rule, Decision::Deny, *row),
         };
@@ -172,19 +186,7 @@ impl Gate {
         self.audit.append(&entry)?.durable().await?;
         match verdict {
             Verdict::Deny { error, .. } => Err(error),
-            Verdict::Allow {
-                row,
-                record,
-                grant_ends_at,
-            } => Ok(Pass::new(
-                self,
-                token,
-                id,
-                entry,
-                row,
-                *record,
-                grant_ends_at,
-            )),
+            Verdict::Allow(allowed) => Ok(Pass::new(self, token, id, entry, allowed)),
         }
     }
 
@@ -206,25 +208,25 @@ impl Gate {
             ..entry(request, now)
         };
         self.check_clock(&allowed, request.action).await?;
-        if self.is_revoked(request.session).await? {
-            return self.deny(allowed, Rule::Revoked, Error::Revoked).await;
+        match self.is_revoked(request.session).await {
+            Ok(false) => {}
+            Ok(true) => return self.deny(allowed, Rule::Revoked, Error::Revoked).await,
+            Err(error @ Error::Refused(_)) => {
+                return self.deny(allowed, Rule::Forged, error).await;
+            }
+            Err(error) => return Err(error),
         }
         let row = self.seal_new(token, &id, key, new, metadata)?;
         let receipt = self.audit.append(&allowed)?;
         let (written, inserted) = tokio::join!(receipt.durable(), self.records.insert(id, row));
         written?;
-        match inserted {
-            Ok(Insert::Inserted) => Ok(()),
+        let error = match inserted {
+            Ok(Insert::Inserted) => return Ok(()),
             // A random 122-bit name that exists is a broken random source, not bad luck.
-            Ok(Insert::Exists) => {
-                self.outcome_failed(&allowed);
-                Err(Error::Refused(MALFORMED))
-            }
-            Err(error) => {
-                self.outcome_failed(&allowed);
-                Err(error.into())
-            }
-        }
+            Ok(Insert::Exists) => Error::Refused(MALFORMED),
+            Err(error) => error.into(),
+        };
+        Err(self.outcome_failed(&allowed, error))
     }
 
     /// Audits and returns the refusal of a subject that may not use the route.
@@ -233,14 +235,24 @@ impl Gate {
         self.deny(denied, Rule::Subject, Error::NotAllowed).await
     }
 
-    /// The session's explicit grant on the record, authenticated.
-    pub(crate) async fn explicit_grant(
+    /// What stands for the session beside the record; `None` if the record is gone.
+    pub(crate) async fn held(
         &self,
         id: &RecordId,
         session: SessionRef,
-    ) -> Result<Option<Grant>, Error> {
+        now: UnixMillis,
+    ) -> Result<Option<Held>, Error> {
         let read = self.records.admit(*id, session).await?;
-        self.open_grant(id, &session, &read).map_err(Error::Refused)
+        if read.record.is_none() {
+            return Ok(None);
+        }
+        let revoked = self.judge_revocation(&session, read.revocation.as_ref(), now);
+        Ok(Some(Held {
+            revoked: revoked.map_err(Error::Refused)?,
+            grant: self
+                .open_grant(id, &session, &read)
+                .map_err(Error::Refused)?,
+        }))
     }
 
     pub(crate) fn seal_grant(
@@ -293,8 +305,8 @@ impl Gate {
         })
     }
 
-    /// Appends an entry of the vault's own act and waits until it is durable.
-    pub(crate) async fn record_sweep(&self, id: &RecordId, row: u64) -> Result<(), Error> {
+    /// Appends an entry of the vault's own act, waits until it is durable, and returns it.
+    pub(crate) async fn record_sweep(&self, id: &RecordId, row: u64) -> Result<Entry, Error> {
         let entry = Entry {
             at: self.clock.now(),
             request: None,
@@ -307,7 +319,8 @@ impl Gate {
             rule: Rule::Sweep,
             row: Some(row),
         };
-        Ok(self.audit.append(&entry)?.durable().await?)
+        self.audit.append(&entry)?.durable().await?;
+        Ok(entry)
     }
 
     fn seal_new(
@@ -350,6 +363,7 @@ impl Gate {
     fn judge(
         &self,
         request: &Request,
+        token: &Token,
         id: &RecordId,
         read: &Admission,
         now: UnixMillis,
@@ -385,14 +399,20 @@ impl Gate {
         if request.action.needs_grant(request.subject()) && grant_ends_at.is_none() {
             return deny(Rule::Grant, Error::NoSuchToken);
         }
-        if request.action == Action::MetadataGet && record.state.metadata_version == 0 {
-            return deny(Rule::NoMetadata, Error::NoSuchToken);
-        }
-        Verdict::Allow {
+        let metadata = match request.action {
+            Action::MetadataGet => match self.open_metadata(token, id, row, &record) {
+                Ok(Some(json)) => Some(json),
+                Ok(None) => return deny(Rule::NoMetadata, Error::NoSuchToken),
+                Err(error) => return forged(error),
+            },
+            _ => None,
+        };
+        Verdict::Allow(Box::new(Allowed {
             row: Arc::clone(row),
-            record: Box::new(record),
+            record,
             grant_ends_at,
-        }
+            metadata,
+        }))
     }
 
     /// The steps of [`Gate::judge`] on a record of no token; the result is thrown away.
@@ -425,6 +445,25 @@ impl Gate {
             return Err(SEALED);
         }
         Ok(record)
+    }
+
+    /// The metadata as JSON text; `None` if none was set or an empty object.
+    fn open_metadata(
+        &self,
+        token: &Token,
+        id: &RecordId,
+        row: &Row,
+        record: &Record,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, strongroom_core::Error> {
+        let Some(meta) = &row.meta else {
+            return Ok(None);
+        };
+        let generation = envelope::generation_of(meta)?;
+        let root = self.keyring.root(generation);
+        let root = root.ok_or(strongroom_core::Error::UnknownKey)?;
+        let (salt, version) = (&record.birth.metadata_salt, record.state.metadata_version);
+        let json = envelope::open_metadata(root, token, id, salt, version, meta)?;
+        Ok((json.as_slice() != b"{}").then_some(json))
     }
 
     fn open_grant(
@@ -466,16 +505,22 @@ impl Gate {
         Err(error)
     }
 
-    /// Notes that an allowed act failed. Nothing waits for it: the act did not happen.
-    fn outcome_failed(&self, entry: &Entry) {
+    /// Notes that an allowed act failed, and passes the error on. Nothing waits for the entry:
+    /// the act did not happen.
+    pub(crate) fn outcome_failed(&self, entry: &Entry, error: Error) -> Error {
+        let rule = match error {
+            Error::Refused(_) => Rule::Forged,
+            _ => Rule::Store,
+        };
         let failed = Entry {
             decision: Decision::Failed,
-            rule: Rule::Store,
+            rule,
             ..*entry
         };
         if let Err(error) = self.audit.append(&failed) {
             tracing::warn!(%error, "the outcome of a failed act could not be noted");
         }
+        error
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Error, Request, Vault};
 use strongroom_core::grant::{self, Grant, UNLIMITED};
-use strongroom_core::{Session, SessionKind, SessionRef, Token, UnixMillis};
+use strongroom_core::{Session, SessionKind, SessionRef, Token};
 use strongroom_records::{GrantRow, Swap};
 
 /// How often a lost race is tried again before the caller has to.
@@ -30,8 +30,10 @@ impl Vault {
         let pass = self.gate.admit_for(request, token, Some(target)).await?;
         let state = pass.state();
         for _ in 0..TRIES {
-            let explicit = self.gate.explicit_grant(pass.record_id(), target).await?;
-            let expected = explicit.as_ref().map(|grant| grant.version);
+            let held = self.gate.held(pass.record_id(), target, pass.now()).await;
+            let held = held.map_err(|error| pass.failed(error))?;
+            let held = held.ok_or_else(|| pass.failed(Error::NoSuchToken))?;
+            let expected = held.grant.as_ref().map(|grant| grant.version);
             let expires_at = pass.now().plus(duration_ms);
             let grant = Grant {
                 version: expected
@@ -66,7 +68,7 @@ impl Vault {
                 Err(error) => return Err(pass.failed(error)),
             }
         }
-        Err(Error::Contended)
+        Err(pass.failed(Error::Contended))
     }
 
     /// Whether the target could open the token now. An unknown token is `false`, not an error.
@@ -82,12 +84,12 @@ impl Vault {
             Err(Error::NoSuchToken) => return Ok(false),
             Err(other) => return Err(other),
         };
-        if self.gate.is_revoked(target).await? {
+        let held = self.gate.held(pass.record_id(), target, pass.now()).await;
+        let Some(held) = held.map_err(|error| pass.failed(error))? else {
             return Ok(false);
-        }
-        let explicit = self.gate.explicit_grant(pass.record_id(), target).await?;
-        let until = grant::live_until(pass.state(), &target, explicit.as_ref(), pass.now());
-        Ok(until.is_some_and(|until| until > UnixMillis(0)))
+        };
+        let until = grant::live_until(pass.state(), &target, held.grant.as_ref(), pass.now());
+        Ok(!held.revoked && until.is_some())
     }
 
     fn target(&self, request: &Request, target: &GrantTarget<'_>) -> Result<SessionRef, Error> {

@@ -10,10 +10,9 @@ impl Vault {
     /// The token's metadata. None and an empty object are [`Error::NoSuchToken`].
     pub async fn get_metadata(&self, request: &Request, token: &Token) -> Result<Metadata, Error> {
         let pass = self.gate.admit(request, token).await?;
-        let json = pass.metadata()?.ok_or(Error::NoSuchToken)?;
-        let text = std::str::from_utf8(&json).ok();
+        let text = std::str::from_utf8(pass.metadata().unwrap_or_default()).ok();
         text.and_then(|text| Metadata::parse(text).ok())
-            .ok_or(Error::Refused(strongroom_core::Error::Malformed))
+            .ok_or_else(|| pass.failed(Error::Refused(strongroom_core::Error::Malformed)))
     }
 
     /// Replaces the token's metadata; `None` leaves none.
@@ -31,16 +30,19 @@ impl Vault {
             });
         }
         let json = metadata.map_or("{}", Metadata::json);
+        let mut lost = Error::Contended;
         for _ in 0..TRIES {
             let pass = self.gate.admit(request, token).await?;
-            let (expected, row) = pass.with_metadata(json.as_bytes())?;
+            let (expected, row) = pass
+                .with_metadata(json.as_bytes())
+                .map_err(|error| pass.failed(error))?;
             match self.records.replace(*pass.record_id(), expected, row).await {
                 Ok(Swap::Swapped) => return Ok(()),
                 // Decided anew on what the other writer left.
-                Ok(Swap::Lost) => {}
+                Ok(Swap::Lost) => lost = pass.failed(Error::Contended),
                 Err(error) => return Err(pass.failed(error)),
             }
         }
-        Err(Error::Contended)
+        Err(lost)
     }
 }

@@ -40,7 +40,8 @@ impl Vault {
                     continue;
                 }
                 if let Err(error) = self.sweep_row(id, row, now, &mut swept).await {
-                    tracing::warn!(%error, "the sweeper could not settle a record");
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "the sweeper could not settle a record");
                     swept.failed += 1;
                 }
             }
@@ -70,7 +71,8 @@ impl Vault {
             self.remove(id, row).await?;
             self.objects.delete(&object).await?;
             swept.expired += 1;
-        } else if record.state.stored {
+        } else if record.state.stored || now < self.claim_at(record.birth.created_at) {
+            // The column is a hint; only the sealed time may end an upload.
             return Ok(());
         } else if self.objects.presence(&object).await?.is_some() {
             let mut record = record;
@@ -85,6 +87,8 @@ impl Vault {
             }
         } else {
             self.remove(id, row).await?;
+            // What arrived since it was looked for.
+            self.objects.delete(&object).await?;
             swept.unclaimed += 1;
         }
         Ok(())
@@ -92,10 +96,12 @@ impl Vault {
 
     /// The entry first, then the row: a record never goes without a trace.
     async fn remove(&self, id: &RecordId, row: &Row) -> Result<(), Error> {
-        self.gate.record_sweep(id, row.version).await?;
-        match self.records.delete(*id, row.version).await? {
-            Swap::Swapped => Ok(()),
-            Swap::Lost => Err(Error::Contended),
-        }
+        let entry = self.gate.record_sweep(id, row.version).await?;
+        let error = match self.records.delete(*id, row.version).await {
+            Ok(Swap::Swapped) => return Ok(()),
+            Ok(Swap::Lost) => Error::Contended,
+            Err(error) => error.into(),
+        };
+        Err(self.gate.outcome_failed(&entry, error))
     }
 }

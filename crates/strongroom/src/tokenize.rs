@@ -47,6 +47,13 @@ impl Vault {
         Ok(Upload { token, presigned })
     }
 
+    /// When the upload of a token made at `created_at` must have arrived.
+    pub(crate) fn claim_at(&self, created_at: UnixMillis) -> UnixMillis {
+        created_at
+            .plus(u64::from(self.rules.upload_life_s) * 1_000)
+            .plus(self.rules.claim_grace_ms)
+    }
+
     fn check_sizes(
         &self,
         metadata: Option<&Metadata>,
@@ -76,9 +83,6 @@ impl Vault {
             0 => UnixMillis::NEVER,
             life => now.plus(life),
         };
-        let claim_at = now
-            .plus(u64::from(self.rules.upload_life_s) * 1_000)
-            .plus(self.rules.claim_grace_ms);
         NewRecord {
             birth: Birth {
                 mode: Mode::SseC,
@@ -95,7 +99,7 @@ impl Vault {
                 creator_grant_ends_at: now.plus(self.rules.grant_default_ms),
                 ..State::default()
             },
-            due: round_up_to_hour(claim_at),
+            due: round_up_to_hour(self.claim_at(now)),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! object files never change in place, so a step must write new files and never edit one.
 
 use crate::Error;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What this program writes.
@@ -80,7 +81,9 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 fn write(dir: &Path, version: u32) -> io::Result<()> {
     let (unfinished, path) = (dir.join("format.new"), dir.join("format"));
-    let mut file = File::create(&unfinished)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&unfinished)?;
     writeln!(file, "{version}")?;
     file.sync_all()?;
     fs::rename(unfinished, path)?;

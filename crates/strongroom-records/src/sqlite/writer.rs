@@ -15,6 +15,12 @@ use crate::Error;
 
 /// Most writes in one transaction.
 const BATCH_MAX: usize = 256;
+/// How often, and how long each time, a commit waits for more company. Only a writer with
+/// concurrent callers waits, and only as long as more keep coming.
+const LINGER_STEPS: usize = 8;
+const LINGER_STEP: Duration = Duration::from_micros(200);
+/// Enough company: at most a twentieth of a sync for each write.
+const LINGER_ENOUGH: usize = 48;
 
 /// What the writer is asked.
 pub(super) enum Message {
@@ -32,6 +38,53 @@ pub(super) struct Write {
     pub(super) op: Op,
     /// Gone if the caller was cancelled; the write is done all the same.
     pub(super) reply: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+/// What was taken off the queue for one round.
+#[derive(Default)]
+struct Taken {
+    writes: Vec<Write>,
+    tick: bool,
+    closing: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Taken {
+    fn add(&mut self, message: Message) {
+        match message {
+            Message::Write(write) => self.writes.push(*write),
+            Message::Tick => self.tick = true,
+            Message::Close(reply) => self.closing = Some(reply),
+        }
+    }
+
+    /// Takes what is there, in order; nothing after a close.
+    fn drain(&mut self, queue: &Receiver<Message>) {
+        while self.closing.is_none() && self.writes.len() < BATCH_MAX {
+            match queue.try_recv() {
+                Ok(message) => self.add(message),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Gives concurrent callers time to join, as long as they do: a sync shared by many costs
+    /// each of them little. Sleeping, unlike waiting on the queue, costs the senders no wake-up.
+    fn linger(&mut self, queue: &Receiver<Message>, company: bool) {
+        if !company && self.writes.len() < 2 {
+            return;
+        }
+        for _ in 0..LINGER_STEPS {
+            let before = self.writes.len();
+            if before == 0 || before >= LINGER_ENOUGH || self.closing.is_some() {
+                return;
+            }
+            std::thread::sleep(LINGER_STEP);
+            self.drain(queue);
+            if self.writes.len() == before {
+                return;
+            }
+        }
+    }
 }
 
 /// How a transaction failed.
@@ -87,31 +140,22 @@ impl Writer {
 
     /// Works until it is told to close or nobody is left to ask.
     pub(super) fn run(mut self, queue: &Receiver<Message>) {
-        let mut writes = Vec::new();
+        let mut taken = Taken::default();
+        let mut company = false;
         while let Ok(first) = queue.recv() {
-            let mut tick = false;
-            let mut closing = None;
-            // Those who were answered just now may be about to ask again.
-            std::thread::yield_now();
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Write(write) => writes.push(*write),
-                    Message::Tick => tick = true,
-                    Message::Close(reply) => closing = Some(reply),
-                }
-                let more = closing.is_none() && writes.len() < BATCH_MAX;
-                next = if more { queue.try_recv().ok() } else { None };
+            taken.add(first);
+            taken.drain(queue);
+            taken.linger(queue, company);
+            company = taken.writes.len() > 1;
+            if !taken.writes.is_empty() {
+                self.commit(&mut taken.writes);
             }
-            if !writes.is_empty() {
-                self.commit(&mut writes);
-            }
-            if let Some(reply) = closing {
+            if let Some(reply) = taken.closing.take() {
                 // Gone if the caller was cancelled.
                 let _ = reply.send(self.finish());
                 return;
             }
-            if tick && self.erased {
+            if std::mem::take(&mut taken.tick) && self.erased {
                 self.truncate();
             }
         }
