@@ -19,8 +19,8 @@ const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
 const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
 /// How often, and how long each time, a sync waits for more company. Only a writer with
 /// concurrent callers waits, and only as long as more keep coming.
-const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(200);
+const LINGER_STEPS: usize = 6;
+const LINGER_STEP: Duration = Duration::from_micros(400);
 /// Enough company: at most a twentieth of a sync for each entry.
 const LINGER_ENOUGH: usize = 48;
 /// Longest line; a tail without a newline in so many bytes is not ours.

@@ -164,7 +164,8 @@ mod tests {
     fn impossible_values_are_refused() {
         for text in [
             "[grants]\ndefault = \"2h\"\nmax = \"1h\"",
-            "[urls]\ndownload = \"8d\"",
+            "[urls]\ndownload = \"61s\"",
+            "[urls]\nupload = \"8d\"",
             "[urls]\nupload = \"0s\"",
             "[s3]\nobject_bytes_max = \"6GiB\"",
             "[api]\nlisten = \"0.0.0.0:37766\"",

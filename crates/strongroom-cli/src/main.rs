@@ -52,6 +52,13 @@ enum Command {
     Client(ClientCommand),
 }
 
+/// The environment as text; a variable that is none cannot be a key of ours.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// Reads the system clock. Everything else gets the time as an argument.
 #[expect(
     clippy::disallowed_methods,
@@ -80,6 +87,7 @@ fn surroundings() -> Surroundings {
 fn main() -> ExitCode {
     // Before anything secret is in memory.
     process::forbid_core_dumps();
+    process::allow_many_files();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -95,7 +103,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> ExitCode {
-    let overrides: Vec<(String, String)> = std::env::vars().collect();
+    let overrides = environment();
     let find = || config::find(cli.config.as_deref());
     let result = match cli.command {
         Command::Init(command) => command.run(),

@@ -1,7 +1,7 @@
 //! What the program is as a process: no core dumps, errors on standard error, logs.
 
 use crate::config::{LogFormat, LogSection};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,18 @@ pub(crate) fn forbid_core_dumps() {
     };
     // It can only fail where the limit is already lower than nothing.
     let _ = setrlimit(Resource::Core, none);
+}
+
+/// Raises the soft limit of open files to the hard one: connections, database and uploads each
+/// take some, and the usual 1,024 is older than all of them.
+pub(crate) fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it is refused, the old limit goes on to hold.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Prints an error with its causes and gives the exit code of a failure.

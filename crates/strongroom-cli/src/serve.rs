@@ -225,7 +225,13 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
         timer.tick().await;
         match vault.sweep().await {
             Ok(swept) => tracing::debug!(?swept, "sweep done"),
-            Err(error) => tracing::warn!(%error, "sweep failed; it is tried again"),
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "sweep failed; it is tried again"
+                );
+            }
         }
     }
 }

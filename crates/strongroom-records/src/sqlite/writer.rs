@@ -17,8 +17,8 @@ use crate::Error;
 const BATCH_MAX: usize = 256;
 /// How often, and how long each time, a commit waits for more company. Only a writer with
 /// concurrent callers waits, and only as long as more keep coming.
-const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(200);
+const LINGER_STEPS: usize = 6;
+const LINGER_STEP: Duration = Duration::from_micros(400);
 /// Enough company: at most a twentieth of a sync for each write.
 const LINGER_ENOUGH: usize = 48;
 

@@ -1,0 +1,20 @@
+//! Harness of the end-to-end tests: starts the real binary in a directory of its own, speaks raw
+//! HTTP to it, mints JWTs, and searches everything the vault left behind for secrets.
+//!
+//! It knows the wire and the command line. It must not use the product's own crates: a fault in
+//! them would then be on both sides and not be seen.
+
+pub mod binary;
+pub mod clock;
+pub mod http;
+pub mod jwt;
+pub mod marks;
+pub mod vault;
+mod wait;
+
+pub use clock::FakeClock;
+pub use http::{Answer, Request};
+pub use jwt::Key;
+pub use marks::Marks;
+pub use vault::{Setup, Signed, Vault};
+pub use wait::{eventually, now_s};

@@ -1,0 +1,98 @@
+//! Crates depend on lower layers only.
+
+use std::fs;
+use std::path::Path;
+
+/// Which crates of ours each crate may name, lowest layer first.
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("strongroom-core", &[]),
+    ("strongroom-wire", &[]),
+    ("strongroom-keyring", CORE),
+    ("strongroom-records", CORE),
+    ("strongroom-objects", CORE),
+    ("strongroom-session", CORE),
+    ("strongroom-audit", CORE),
+    ("strongroom-client", CORE),
+    ("strongroom", CAPABILITIES),
+    ("strongroom-api", SERVICE),
+    ("strongroom-cli", ALL),
+];
+const CORE: &[&str] = &["strongroom-core", "strongroom-wire"];
+const CAPABILITIES: &[&str] = &[
+    "strongroom-core",
+    "strongroom-wire",
+    "strongroom-keyring",
+    "strongroom-records",
+    "strongroom-objects",
+    "strongroom-session",
+    "strongroom-audit",
+];
+const SERVICE: &[&str] = &[
+    "strongroom-core",
+    "strongroom-wire",
+    "strongroom-keyring",
+    "strongroom-records",
+    "strongroom-objects",
+    "strongroom-session",
+    "strongroom-audit",
+    "strongroom",
+];
+const ALL: &[&str] = &[
+    "strongroom-core",
+    "strongroom-wire",
+    "strongroom-keyring",
+    "strongroom-records",
+    "strongroom-objects",
+    "strongroom-session",
+    "strongroom-audit",
+    "strongroom-client",
+    "strongroom",
+    "strongroom-api",
+];
+
+/// The crates of ours that a manifest names, also for its own tests.
+fn named_by(manifest: &toml::Table) -> Vec<String> {
+    let tables = ["dependencies", "dev-dependencies", "build-dependencies"].into_iter();
+    let tables = tables.filter_map(|name| manifest.get(name)?.as_table());
+    let names = tables.flat_map(|table| table.keys().cloned());
+    names
+        .filter(|name| name.starts_with("strongroom"))
+        .collect()
+}
+
+#[test]
+fn every_crate_depends_on_lower_layers_only() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut seen = Vec::new();
+    for entry in fs::read_dir(crates).unwrap() {
+        let path = entry.unwrap().path().join("Cargo.toml");
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        let manifest: toml::Table = text.parse().unwrap();
+        let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+        let folder = path.parent().unwrap().file_name().unwrap();
+        assert_eq!(
+            folder.to_str(),
+            Some(name.as_str()),
+            "a folder is named as its crate"
+        );
+        let allowed = LAYERS.iter().find(|(layer, _)| *layer == name);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{name} is in no layer"));
+        for dependency in named_by(&manifest) {
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} must not know {dependency}"
+            );
+        }
+        seen.push(name);
+    }
+    assert_eq!(seen.len(), LAYERS.len(), "{seen:?}");
+}
+
+#[test]
+fn the_harness_knows_the_program_from_outside_alone() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+    assert_eq!(named_by(&manifest), [""; 0]);
+}
