@@ -14,6 +14,7 @@ import http.client
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -367,6 +368,8 @@ def main():
     parser.add_argument("--no-sync", nargs="?", const="each", metavar="PATTERN")
     parser.add_argument("--kill9", action="store_true")
     options = parser.parse_args()
+    # So that being stopped, too, ends the server and unmounts the disk.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     binary = os.path.abspath(options.binary)
     began = time.monotonic()
     try:

@@ -5,6 +5,7 @@
 
 mod entry;
 mod log;
+mod open;
 mod writer;
 
 pub use entry::{Decision, Entry, RequestId, Rule};

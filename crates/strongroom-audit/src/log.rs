@@ -1,5 +1,6 @@
 //! The log as the gate sees it: append, then learn that it is durable.
 
+use crate::open;
 use crate::writer::{self, Shared};
 use crate::{Entry, Error};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Log {
     /// A torn line was never acknowledged: a batch is synced before anyone learns of it.
     pub fn open(dir: &Path, durability: Durability, limits: Limits) -> Result<Self, Error> {
         let path = dir.join("decisions.jsonl");
-        let opened = writer::open(dir, &path)?;
+        let opened = open::open(dir, &path, limits.queue_bytes_max as u64)?;
         let shared = Arc::new(Shared::new(durability, limits));
         let for_thread = Arc::clone(&shared);
         let (file, len) = (opened.file, opened.len);

@@ -2,17 +2,13 @@
 
 use crate::log::{Durability, Limits};
 use crate::{Entry, Error};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use strongroom_core::UnixMillis;
 use tokio::sync::oneshot;
 
-const FORMAT: u64 = 1;
-const HEADER: &[u8] = b"{\"format\":\"strongroom.decisions\",\"version\":1}\n";
 /// Buffered entries reach the disk at least this often, so that a cut loses at most a second.
 const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
 /// Buffered bytes that wake the writer before its timer does.
@@ -23,8 +19,6 @@ const LINGER_STEPS: usize = 6;
 const LINGER_STEP: Duration = Duration::from_micros(400);
 /// Enough company: at most a twentieth of a sync for each entry.
 const LINGER_ENOUGH: usize = 48;
-/// Longest line; a tail without a newline in so many bytes is not ours.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 
@@ -112,6 +106,9 @@ impl Shared {
     pub(crate) fn health(&self) -> Result<(), Error> {
         let queue = self.lock();
         match queue.fault {
+            // The next entry tries again; whoever waited for health before sending one would
+            // wait for ever.
+            Some(Fault::Full) if self.durability == Durability::Durable => Ok(()),
             Some(fault) => Err(fault.error()),
             None if queue.closed => Err(Error::Closed),
             None => Ok(()),
@@ -228,110 +225,4 @@ fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
-}
-
-pub(crate) struct Opened {
-    pub(crate) file: File,
-    pub(crate) len: u64,
-    pub(crate) newest: UnixMillis,
-}
-
-pub(crate) fn open(dir: &Path, path: &Path) -> Result<Opened, Error> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    let mut len = file.metadata()?.len();
-    if len < HEADER.len() as u64 && is_torn_header(&mut file)? {
-        file.write_all_at(HEADER, 0)?;
-        file.set_len(HEADER.len() as u64)?;
-        len = HEADER.len() as u64;
-        file.sync_all()?;
-        File::open(dir)?.sync_all()?;
-    }
-    check_header(&mut file, path)?;
-    let (end, newest) = last_line(&file, len, path)?;
-    if end < len {
-        tracing::warn!(
-            bytes = len - end,
-            "the audit log's last line was torn and is cut off"
-        );
-        file.set_len(end)?;
-        file.sync_all()?;
-    }
-    Ok(Opened {
-        file,
-        len: end,
-        newest,
-    })
-}
-
-/// Whether the file is empty, or a prefix of the header that a power cut left behind.
-fn is_torn_header(file: &mut File) -> Result<bool, Error> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(HEADER.len() as u64).read_to_end(&mut bytes)?;
-    Ok(bytes
-        .iter()
-        .zip(HEADER)
-        .all(|(byte, expected)| byte == expected || *byte == 0))
-}
-
-fn check_header(file: &mut File, path: &Path) -> Result<(), Error> {
-    let mut head = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(HEADER.len() as u64 + 20).read_to_end(&mut head)?;
-    if head.starts_with(HEADER) {
-        return Ok(());
-    }
-    let malformed = || Error::Malformed {
-        path: path.display().to_string(),
-        what: "first line",
-    };
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let json: serde_json::Value = serde_json::from_slice(line).map_err(|_| malformed())?;
-    match json["version"].as_u64() {
-        Some(found) if found > FORMAT => Err(Error::Newer {
-            found,
-            known: FORMAT,
-        }),
-        _ => Err(malformed()),
-    }
-}
-
-/// End of the last whole line, and the time it holds.
-fn last_line(file: &File, len: u64, path: &Path) -> Result<(u64, UnixMillis), Error> {
-    let from = len.saturating_sub(2 * LINE_BYTES_MAX);
-    let mut tail = vec![0; usize::try_from(len - from).unwrap_or(0)];
-    file.read_exact_at(&mut tail, from)?;
-    let mut end = tail.len();
-    loop {
-        let malformed = || Error::Malformed {
-            path: path.display().to_string(),
-            what: "last line",
-        };
-        let newline = tail[..end]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .ok_or_else(malformed)?;
-        let start = tail[..newline]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
-        if from == 0 && start == 0 {
-            return Ok((HEADER.len() as u64, UnixMillis(0)));
-        }
-        // A torn batch may leave sectors of zeros before a line that did arrive; a line that does
-        // not parse was never acknowledged, so it goes with what follows it.
-        let at = serde_json::from_slice::<serde_json::Value>(&tail[start..newline])
-            .ok()
-            .and_then(|json| json["at"].as_u64());
-        if let Some(at) = at {
-            return Ok((from + newline as u64 + 1, UnixMillis(at)));
-        }
-        end = start;
-    }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -23,6 +24,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Limits {
     /// Longest time from a connection's first byte, or its last answer, to a whole header.
     pub(crate) header_time_max: Duration,
+    /// Longest time that a client may read nothing while an answer waits.
+    pub(crate) write_idle_max: Duration,
+    /// Most bytes of a request's header, and of what a connection reads ahead.
+    pub(crate) read_ahead_bytes: usize,
     /// Connections at a time; more wait in the kernel's queue.
     pub(crate) connections_max: usize,
 }
@@ -72,10 +77,15 @@ pub(crate) async fn accept(
 async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // Answers are single writes; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream
+        .as_mut()
+        .set_write_timeout_pinned(Some(limits.write_idle_max));
     let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_time_max)
+        .max_buf_size(limits.read_ahead_bytes)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {

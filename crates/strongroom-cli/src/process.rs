@@ -1,14 +1,19 @@
 //! What the program is as a process: no core dumps, errors on standard error, logs.
 
 use crate::config::{LogFormat, LogSection};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use std::io::Write;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::prelude::*;
 
-/// A core dump would hold every key.
+/// A core dump would hold every key, and so would what a debugger of the same user reads.
 pub(crate) fn forbid_core_dumps() {
+    // The limit alone does not stop a core pattern that pipes into a program (core(5)); a process
+    // that is not dumpable makes no core at all, and cannot be traced by its own user (prctl(2)).
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

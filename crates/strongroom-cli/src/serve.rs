@@ -9,8 +9,10 @@ use crate::stores::{self, Stores};
 use crate::system_now;
 use anyhow::Context;
 use clap::Args;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+/// What a connection may hold before it is judged; values are read in larger pieces, which costs
+/// fewer system calls.
+const API_READ_AHEAD_BYTES: usize = 32 * 1024;
+const S3_READ_AHEAD_BYTES: usize = 256 * 1024;
 /// Longest time from the start to the first sweep.
 const FIRST_SWEEP: Duration = Duration::from_mins(1);
 
@@ -297,6 +303,8 @@ fn api_config(config: &Config, urls: &Urls) -> anyhow::Result<ApiConfig> {
 fn api_limits(config: &Config) -> Limits {
     Limits {
         header_time_max: config.api.header_time_max.0,
+        write_idle_max: config.api.write_idle_max.0,
+        read_ahead_bytes: API_READ_AHEAD_BYTES,
         connections_max: config.api.connections_max,
     }
 }
@@ -304,6 +312,8 @@ fn api_limits(config: &Config) -> Limits {
 fn s3_limits(config: &Config) -> Limits {
     Limits {
         header_time_max: config.s3.header_time_max.0,
+        write_idle_max: config.s3.write_idle_max.0,
+        read_ahead_bytes: S3_READ_AHEAD_BYTES,
         connections_max: config.s3.connections_max,
     }
 }
@@ -320,7 +330,14 @@ fn write_ready_file(path: &Path, urls: &Urls) -> anyhow::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     let unfinished = PathBuf::from(name);
-    fs::write(&unfinished, format!("{json}\n"))
+    // Made anew, so that nothing is written through a link that somebody left there.
+    let _ = fs::remove_file(&unfinished);
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .and_then(|mut file| writeln!(file, "{json}"))
         .and_then(|()| fs::rename(&unfinished, path))
         .with_context(|| path.display().to_string())?;
     say(&format!("ready: {}", urls.api));

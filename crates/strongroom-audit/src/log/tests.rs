@@ -99,6 +99,50 @@ async fn a_torn_last_line_is_cut_off() {
     }
 }
 
+#[tokio::test]
+async fn a_batch_that_lost_a_sector_in_its_middle_is_cut_off_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), Durability::Durable);
+    log.append(&entry(7)).unwrap().durable().await.unwrap();
+    drop(log);
+    let path = dir.path().join("decisions.jsonl");
+    let whole = fs::read(&path).unwrap();
+    let line = whole.split(|byte| *byte == b'\n').nth(1).unwrap();
+    let torn = [line, b"\n{\"at\":8,", &[0; 512], b"}\n", line, b"\n"].concat();
+    fs::write(&path, [whole.as_slice(), &torn].concat()).unwrap();
+    let log = open(dir.path(), Durability::Durable);
+    assert_eq!(log.newest_at_open(), UnixMillis(7));
+    drop(log);
+    let left = fs::read_to_string(&path).unwrap();
+    assert!(
+        left.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
+    assert_eq!(left.lines().count(), 3);
+}
+
+#[test]
+fn a_torn_tail_of_any_length_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("decisions.jsonl");
+    drop(open(dir.path(), Durability::Durable));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, [whole.clone(), vec![0; 3_000_000]].concat()).unwrap();
+    drop(open(dir.path(), Durability::Durable));
+    assert_eq!(fs::read(&path).unwrap(), whole);
+}
+
+#[test]
+fn a_header_of_zeros_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), Durability::Durable));
+    let path = dir.path().join("decisions.jsonl");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, vec![0; whole.len()]).unwrap();
+    drop(open(dir.path(), Durability::Durable));
+    assert_eq!(fs::read(&path).unwrap(), whole);
+}
+
 #[test]
 fn a_torn_header_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();

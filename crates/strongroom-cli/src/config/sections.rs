@@ -38,6 +38,7 @@ pub(crate) struct ApiSection {
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
     pub(crate) header_time_max: Span,
+    pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct S3Section {
     pub(crate) transfers_max: usize,
     pub(crate) body_idle: Span,
     pub(crate) header_time_max: Span,
+    pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
     pub(crate) cors_origins: Vec<String>,
 }
@@ -220,6 +222,7 @@ impl Default for ApiSection {
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
             header_time_max: Span::secs(10),
+            write_idle_max: Span::secs(60),
             connections_max: 10_000,
         }
     }
@@ -239,6 +242,7 @@ impl Default for S3Section {
             transfers_max: 256,
             body_idle: Span::secs(60),
             header_time_max: Span::secs(10),
+            write_idle_max: Span::secs(60),
             connections_max: 1_000,
             cors_origins: Vec::new(),
         }
@@ -386,6 +390,10 @@ impl Config {
         ensure!(
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
             "tokens.lifetime: 0, or at least urls.upload"
+        );
+        ensure!(
+            self.s3.body_idle.0.as_secs() >= 1,
+            "s3.body_idle: at least 1 s"
         );
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
