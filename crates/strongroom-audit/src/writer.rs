@@ -7,18 +7,16 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use strongroom_core::crowd::Crowd;
 use tokio::sync::oneshot;
 
 /// Buffered entries reach the disk at least this often, so that a cut loses at most a second.
 const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
 /// Buffered bytes that wake the writer before its timer does.
 const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
-/// How often, and how long each time, a sync waits for more company. Only a writer with
-/// concurrent callers waits, and only as long as more keep coming.
-const LINGER_STEPS: usize = 6;
+/// How often, and how long each time, a sync waits for callers who are expected to come.
+const LINGER_STEPS: usize = 8;
 const LINGER_STEP: Duration = Duration::from_micros(400);
-/// Enough company: at most a twentieth of a sync for each entry.
-const LINGER_ENOUGH: usize = 48;
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 
@@ -122,7 +120,7 @@ impl Shared {
 
     /// Waits for work and takes it; `None` when closed and empty. `batch` holds what a buffered
     /// log could not write the last time.
-    fn take(&self, batch: &mut Vec<u8>, company: bool) -> Option<Vec<Answer>> {
+    fn take(&self, batch: &mut Vec<u8>, crowd: &Crowd) -> Option<Vec<Answer>> {
         let mut queue = self.lock();
         if !queue.closed && queue.lines.is_empty() {
             queue.writer_idle = true;
@@ -142,28 +140,27 @@ impl Shared {
             return None;
         }
         drop(queue);
-        self.linger(company);
+        self.linger(crowd);
         let mut queue = self.lock();
         batch.append(&mut queue.lines);
         Some(std::mem::take(&mut queue.answers))
     }
 
-    /// Gives concurrent callers time to join, as long as they do: a sync shared by many costs
-    /// each of them little. Sleeping, unlike waiting, costs those who append no wake-up.
-    fn linger(&self, company: bool) {
+    /// Gives concurrent callers time to join: a sync shared by many costs each of them little.
+    /// Sleeping, unlike waiting, costs those who append no wake-up.
+    fn linger(&self, crowd: &Crowd) {
+        let mut idle_steps = 0;
         let mut waiting = self.lock().answers.len();
-        if !company && waiting < 2 {
-            return;
-        }
         for _ in 0..LINGER_STEPS {
-            if waiting == 0 || waiting >= LINGER_ENOUGH {
+            if waiting == 0 || !crowd.is_worth_waiting(waiting, idle_steps) {
                 return;
             }
             std::thread::sleep(LINGER_STEP);
             let queue = self.lock();
-            if queue.closed || queue.answers.len() == waiting {
+            if queue.closed {
                 return;
             }
+            idle_steps += usize::from(queue.answers.len() == waiting);
             waiting = queue.answers.len();
         }
     }
@@ -172,14 +169,19 @@ impl Shared {
 /// Runs until the log is closed and everything that waited is written.
 pub(crate) fn run(shared: &Shared, file: &File, mut len: u64) {
     let mut batch = Vec::new();
-    let mut company = false;
-    while let Some(answers) = shared.take(&mut batch, company) {
+    let mut crowd = Crowd::default();
+    while let Some(answers) = shared.take(&mut batch, &crowd) {
         if batch.is_empty() {
             continue;
         }
-        company = answers.len() > 1;
+        let committed = answers.len();
         let fault = write_batch(file, &mut len, &batch).err();
-        shared.lock().fault = fault;
+        let came_meanwhile = {
+            let mut queue = shared.lock();
+            queue.fault = fault;
+            queue.answers.len()
+        };
+        crowd.note(committed, came_meanwhile);
         // A durable batch that failed was refused, so it must not be written later.
         if fault.is_none() || shared.durability == Durability::Durable || shared.lock().closed {
             batch.clear();

@@ -6,6 +6,7 @@
 
 pub mod aead;
 pub mod caller;
+pub mod crowd;
 pub mod derive;
 pub mod envelope;
 pub mod grant;

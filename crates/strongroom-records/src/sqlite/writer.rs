@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
+use strongroom_core::crowd::Crowd;
 use tokio::sync::oneshot;
 
 use super::memory::Memory;
@@ -15,12 +16,9 @@ use crate::Error;
 
 /// Most writes in one transaction.
 const BATCH_MAX: usize = 256;
-/// How often, and how long each time, a commit waits for more company. Only a writer with
-/// concurrent callers waits, and only as long as more keep coming.
-const LINGER_STEPS: usize = 6;
+/// How often, and how long each time, a commit waits for callers who are expected to come.
+const LINGER_STEPS: usize = 8;
 const LINGER_STEP: Duration = Duration::from_micros(400);
-/// Enough company: at most a twentieth of a sync for each write.
-const LINGER_ENOUGH: usize = 48;
 
 /// What the writer is asked.
 pub(super) enum Message {
@@ -49,6 +47,10 @@ struct Taken {
 }
 
 impl Taken {
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && !self.tick && self.closing.is_none()
+    }
+
     fn add(&mut self, message: Message) {
         match message {
             Message::Write(write) => self.writes.push(*write),
@@ -67,22 +69,19 @@ impl Taken {
         }
     }
 
-    /// Gives concurrent callers time to join, as long as they do: a sync shared by many costs
-    /// each of them little. Sleeping, unlike waiting on the queue, costs the senders no wake-up.
-    fn linger(&mut self, queue: &Receiver<Message>, company: bool) {
-        if !company && self.writes.len() < 2 {
-            return;
-        }
+    /// Gives concurrent callers time to join: a sync shared by many costs each of them little.
+    /// Sleeping, unlike waiting on the queue, costs the senders no wake-up.
+    fn linger(&mut self, queue: &Receiver<Message>, crowd: &Crowd) {
+        let mut idle_steps = 0;
         for _ in 0..LINGER_STEPS {
             let before = self.writes.len();
-            if before == 0 || before >= LINGER_ENOUGH || self.closing.is_some() {
+            let stays = before == 0 || self.closing.is_some();
+            if stays || !crowd.is_worth_waiting(before, idle_steps) {
                 return;
             }
             std::thread::sleep(LINGER_STEP);
             self.drain(queue);
-            if self.writes.len() == before {
-                return;
-            }
+            idle_steps += usize::from(self.writes.len() == before);
         }
     }
 }
@@ -141,13 +140,16 @@ impl Writer {
     /// Works until it is told to close or nobody is left to ask.
     pub(super) fn run(mut self, queue: &Receiver<Message>) {
         let mut taken = Taken::default();
-        let mut company = false;
-        while let Ok(first) = queue.recv() {
-            taken.add(first);
-            taken.drain(queue);
-            taken.linger(queue, company);
-            company = taken.writes.len() > 1;
-            if !taken.writes.is_empty() {
+        let mut crowd = Crowd::default();
+        loop {
+            if taken.is_empty() {
+                let Ok(first) = queue.recv() else { break };
+                taken.add(first);
+                taken.drain(queue);
+            }
+            taken.linger(queue, &crowd);
+            let committed = taken.writes.len();
+            if committed > 0 {
                 self.commit(&mut taken.writes);
             }
             if let Some(reply) = taken.closing.take() {
@@ -158,6 +160,8 @@ impl Writer {
             if std::mem::take(&mut taken.tick) && self.erased {
                 self.truncate();
             }
+            taken.drain(queue);
+            crowd.note(committed, taken.writes.len());
         }
         if let Err(error) = self.finish() {
             log(&error, "closing the record store failed");
