@@ -9,6 +9,7 @@
 //!
 //! A file appears under `objects` whole and synced, or not at all. Must not know what is in it.
 
+pub(crate) mod direct;
 mod format;
 
 use crate::Error;

@@ -4,8 +4,8 @@
 //! long as the manifest says. Must not know HTTP.
 
 use crate::buffers::{Buffer, Pool};
-use crate::disk::{Disk, FileName};
-use crate::upload::{BATCH_BYTES, PREFIX_BYTES};
+use crate::disk::{Disk, FileName, direct};
+use crate::upload::{BLOCK_BYTES, HEAD_BYTES_MAX, PREFIX_BYTES};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use std::collections::VecDeque;
@@ -18,15 +18,16 @@ use strongroom_core::VERSION;
 use strongroom_core::secret::DataKey;
 use strongroom_core::stream::manifest::{HeadError, Manifest, open_head};
 use strongroom_core::stream::{
-    Context, Flag, RUN_HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SegmentOpener,
-    plain_bytes, run_salt, sealed_bytes, segment_of, segment_offset,
+    Context, Flag, RUN_HEADER_BYTES, SEGMENT_BYTES, SegmentOpener, plain_bytes, run_salt,
+    sealed_bytes, segment_of, segment_offset,
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Longest head that is read; an upload's headers are far smaller.
-const HEAD_BYTES_MAX: usize = 64 << 10;
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
-const BATCH_SEGMENTS: u64 = (BATCH_BYTES / SEALED_SEGMENT_BYTES) as u64;
+/// Segments that are read at once.
+const BATCH_SEGMENTS: u64 = (BLOCK_BYTES / SEGMENT_BYTES) as u64;
+/// Bytes of a range from which on it is read past the page cache.
+const DIRECT_BYTES_MIN: u64 = 1 << 20;
 
 /// Why an object is not read.
 #[derive(Debug)]
@@ -118,9 +119,9 @@ impl Stored {
             .map_while(|index| self.opener.segment_bytes(index))
             .collect();
         let total = lengths.iter().sum();
-        self.file
-            .read_exact_at(&mut buffer[..total], self.run_at + segment_offset(first))?;
-        let mut at = 0;
+        let offset = self.run_at + segment_offset(first);
+        let mut at = direct::read(&self.file, &mut buffer, offset, total)?;
+        buffer.plaintext = at..at + total;
         let mut cuts = Vec::with_capacity(lengths.len());
         for (index, length) in (first..end).zip(lengths) {
             let plain = self.opener.open(index, &mut buffer[at..at + length]);
@@ -151,6 +152,9 @@ impl Stored {
         range: Range<u64>,
         pool: Pool,
     ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+        if range.end - range.start >= DIRECT_BYTES_MIN {
+            direct::enter(&self.file);
+        }
         let next = segment_of(range.start);
         let mut reading = Reading {
             stored: Arc::new(self),

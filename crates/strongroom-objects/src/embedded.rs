@@ -6,6 +6,7 @@ use crate::buffers::Pool;
 use crate::disk::{Disk, FileName};
 use crate::presign::{Presigned, Presigner};
 use crate::sigv4::SigningSecret;
+use crate::uploading::Uploading;
 use crate::{Error, ObjectStore, download, endpoint, upload};
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -66,6 +67,7 @@ pub struct Embedded {
     pub(crate) pool: Pool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) transfers: Arc<Semaphore>,
+    pub(crate) uploading: Uploading,
 }
 
 impl Embedded {
@@ -90,7 +92,7 @@ impl Embedded {
         )?;
         let disk = Arc::new(Disk::open(&config.dir, config.disk_reserve_bytes)?);
         let transfers = Arc::new(Semaphore::new(config.transfers_max));
-        let pool = Pool::new(upload::BATCH_BYTES);
+        let pool = Pool::new(upload::BUFFER_BYTES);
         Ok(Arc::new(Self {
             config,
             presigner,
@@ -98,6 +100,7 @@ impl Embedded {
             pool,
             clock,
             transfers,
+            uploading: Uploading::default(),
         }))
     }
 

@@ -11,6 +11,7 @@ mod endpoint;
 mod presign;
 mod sigv4;
 mod upload;
+mod uploading;
 
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};

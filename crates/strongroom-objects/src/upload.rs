@@ -5,10 +5,10 @@
 //! ```
 //!
 //! The head's length is known beforehand, so the run is written behind room for it and the head
-//! last. Must not know HTTP.
+//! last. Whole blocks go past the page cache, end and head through it. Must not know HTTP.
 
 use crate::buffers::{Buffer, Pool};
-use crate::disk::{Disk, FileName, Incoming, Published};
+use crate::disk::{Disk, FileName, Incoming, Published, direct};
 use rand_core::{Rng, UnwrapErr};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -16,17 +16,20 @@ use std::sync::Arc;
 use strongroom_core::secret::DataKey;
 use strongroom_core::stream::manifest::{HeadKeys, Manifest, Run, head_bytes};
 use strongroom_core::stream::{
-    Context, Flag, SALT_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SegmentSealer, run_header,
+    Context, Flag, RUN_HEADER_BYTES, SALT_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES,
+    SegmentSealer, run_header,
 };
 use strongroom_core::{UnixMillis, VERSION};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Segments that are written or read at once.
-const BATCH_SEGMENTS: usize = 8;
-/// Bytes of a transfer's buffer.
-pub(crate) const BATCH_BYTES: usize = BATCH_SEGMENTS * SEALED_SEGMENT_BYTES;
+/// Bytes that are written at once, past the page cache; smaller blocks cost more CPU.
+pub(crate) const BLOCK_BYTES: usize = 30 * SEGMENT_BYTES;
+/// Bytes of a transfer's buffer: a block, and the segment that crosses its end.
+pub(crate) const BUFFER_BYTES: usize = BLOCK_BYTES + SEALED_SEGMENT_BYTES;
 /// Version byte and head length.
 pub(crate) const PREFIX_BYTES: usize = 5;
+/// Longest head that is written or read; an upload's headers are far smaller.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 const TAG_BYTES: usize = SEALED_SEGMENT_BYTES - SEGMENT_BYTES;
 
@@ -39,8 +42,8 @@ pub(crate) struct Upload {
     head_bytes: usize,
     sealer: SegmentSealer,
     buffer: Buffer,
-    /// The segment of the buffer that is being filled, and how far.
-    segment: usize,
+    /// Where in the buffer the segment is that is being filled, and how far it is.
+    segment_at: usize,
     filled: usize,
     /// Where the buffer goes in the file.
     offset: u64,
@@ -78,6 +81,9 @@ impl Upload {
             salt: run_salt,
         }];
         let head_bytes = head_bytes(&manifest).map_err(malformed)?;
+        if head_bytes > HEAD_BYTES_MAX {
+            return Err(malformed(strongroom_core::Error::Malformed));
+        }
         let context = Context::Stored {
             bucket,
             object_key,
@@ -85,9 +91,11 @@ impl Upload {
         };
         let sealer = SegmentSealer::new(&run_salt, key, &context).map_err(malformed)?;
         let incoming = disk.incoming()?;
-        let header = run_header(&run_salt);
-        let run_at = PREFIX_BYTES as u64 + head_bytes as u64;
-        incoming.file.write_all_at(&header, run_at)?;
+        let mut buffer = pool.take();
+        let run_at = PREFIX_BYTES + head_bytes;
+        let segment_at = run_at + RUN_HEADER_BYTES;
+        buffer[..run_at].fill(0);
+        buffer[run_at..segment_at].copy_from_slice(&run_header(&run_salt));
         let (bucket, object_key) = (bucket.to_owned(), object_key.to_owned());
         Ok(Self {
             target: Arc::new(Target {
@@ -96,15 +104,15 @@ impl Upload {
                 bucket,
                 object_key,
             }),
-            buffer: pool.take(),
+            buffer,
             pool,
             manifest,
             head_keys: HeadKeys::new(&check_salt, key),
             head_bytes,
             sealer,
-            segment: 0,
+            segment_at,
             filled: 0,
-            offset: run_at + header.len() as u64,
+            offset: 0,
             writing: None,
         })
     }
@@ -114,15 +122,16 @@ impl Upload {
         while !data.is_empty() {
             if self.filled == SEGMENT_BYTES {
                 self.seal_segment(Flag::More)?;
-                if self.segment == BATCH_SEGMENTS {
-                    self.write_batch(BATCH_BYTES).await?;
+                if self.segment_at >= BLOCK_BYTES {
+                    self.write_block().await?;
                 }
             }
-            let from = self.segment * SEALED_SEGMENT_BYTES + self.filled;
+            let from = self.segment_at + self.filled;
             let count = data.len().min(SEGMENT_BYTES - self.filled);
             let (head, rest) = data.split_at(count);
             self.buffer[from..from + count].copy_from_slice(head);
             self.filled += count;
+            self.buffer.plaintext = self.segment_at..from + count;
             self.manifest.size += count as u64;
             data = rest;
         }
@@ -131,9 +140,7 @@ impl Upload {
 
     /// Seals the end and the head, syncs, and gives the file its name.
     pub(crate) async fn finish(mut self, stored_at: UnixMillis) -> io::Result<Published> {
-        let last = self.segment * SEALED_SEGMENT_BYTES + self.filled + TAG_BYTES;
         self.seal_segment(Flag::EndOfRun)?;
-        self.write_batch(last).await?;
         self.written().await?;
         self.manifest.stored_at = stored_at;
         self.manifest.runs[0].length = self.manifest.size;
@@ -165,6 +172,10 @@ impl Upload {
             .ok()
             .filter(|_| head.len() == self.head_bytes);
         let length = length.ok_or(io::ErrorKind::InvalidInput)?;
+        direct::leave(&incoming.file)?;
+        let end = &self.buffer[..self.segment_at];
+        disk.check_room(end.len() as u64)?;
+        incoming.file.write_all_at(end, self.offset)?;
         incoming
             .file
             .write_all_at(&[&[VERSION][..], &length.to_be_bytes(), &head].concat(), 0)?;
@@ -172,25 +183,31 @@ impl Upload {
     }
 
     fn seal_segment(&mut self, flag: Flag) -> io::Result<()> {
-        let from = self.segment * SEALED_SEGMENT_BYTES;
-        let segment = &mut self.buffer[from..from + self.filled + TAG_BYTES];
+        let end = self.segment_at + self.filled + TAG_BYTES;
+        let segment = &mut self.buffer[self.segment_at..end];
         self.sealer.seal(segment, flag).map_err(malformed)?;
-        self.segment += 1;
+        self.buffer.plaintext = 0..0;
+        self.segment_at = end;
         self.filled = 0;
         Ok(())
     }
 
-    /// Hands the buffer's first `count` bytes to a writing thread, one batch at a time.
-    async fn write_batch(&mut self, count: usize) -> io::Result<()> {
+    /// Hands the buffer's block to a writing thread, one at a time, and keeps what is behind it.
+    async fn write_block(&mut self) -> io::Result<()> {
         self.written().await?;
-        let batch = std::mem::replace(&mut self.buffer, self.pool.take());
+        let block = std::mem::replace(&mut self.buffer, self.pool.take());
+        self.segment_at -= BLOCK_BYTES;
+        self.buffer[..self.segment_at].copy_from_slice(&block[BLOCK_BYTES..][..self.segment_at]);
         let (target, offset) = (Arc::clone(&self.target), self.offset);
         self.writing = Some(spawn_blocking(move || {
-            target.disk.check_room(count as u64)?;
-            target.incoming.file.write_all_at(&batch[..count], offset)
+            let Target { disk, incoming, .. } = &*target;
+            disk.check_room(BLOCK_BYTES as u64)?;
+            if offset == 0 {
+                direct::enter(&incoming.file);
+            }
+            direct::write(&incoming.file, &block[..BLOCK_BYTES], offset)
         }));
-        self.offset += count as u64;
-        self.segment = 0;
+        self.offset += BLOCK_BYTES as u64;
         Ok(())
     }
 

@@ -65,6 +65,7 @@ impl S3Error {
             403 => StatusCode::FORBIDDEN,
             404 => StatusCode::NOT_FOUND,
             405 => StatusCode::METHOD_NOT_ALLOWED,
+            409 => StatusCode::CONFLICT,
             411 => StatusCode::LENGTH_REQUIRED,
             412 => StatusCode::PRECONDITION_FAILED,
             416 => StatusCode::RANGE_NOT_SATISFIABLE,

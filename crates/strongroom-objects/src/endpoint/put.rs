@@ -53,6 +53,7 @@ pub(super) async fn put(
     };
     let mut answer = Response::default();
     sse_c.echo(answer.headers_mut());
+    let _held = store.uploading.hold(request.key).ok_or(UPLOAD_UNDER_WAY)?;
     let _permit = transfer(store)?;
     let mut upload = start(store, request.key, sse_c.key, length, manifest).await?;
     let received = receive(store, body, length, &mut upload, &mut digests).await;
@@ -68,6 +69,13 @@ pub(super) async fn put(
     }
     Ok(answer)
 }
+
+/// AWS's answer to a conditional write that meets another one (API reference, `PutObject`).
+const UPLOAD_UNDER_WAY: S3Error = S3Error::new(
+    409,
+    "ConditionalRequestConflict",
+    "Another upload of this object is under way.",
+);
 
 /// The bucket is write-once always, so a URL must say that it is.
 fn check_write_once(request: &Signed<'_>) -> Result<(), S3Error> {

@@ -28,7 +28,7 @@ use tower::ServiceExt;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
 const OBJECT: ObjectId = ObjectId([0xab; 32]);
-const LIMIT: u64 = 1 << 20;
+const LIMIT: u64 = 10 << 20;
 
 struct TestClock(AtomicU64);
 

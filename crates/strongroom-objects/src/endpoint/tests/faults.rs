@@ -91,14 +91,14 @@ async fn transfers_over_the_limit_are_503() {
 #[tokio::test]
 async fn a_read_under_way_survives_a_delete() {
     let world = world();
-    world.put(vec![7; 1_000_000]).await;
+    world.put(vec![7; 5_000_000]).await;
     let request = request(Method::GET, &world.presign_get(1))
         .body(Body::empty())
         .unwrap();
     let running = world.router.clone().oneshot(request).await.unwrap();
     world.store.delete(&OBJECT).await.unwrap();
     let body = running.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, vec![7; 1_000_000]);
+    assert_eq!(body, vec![7; 5_000_000]);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_file_moved_to_another_name_is_refused_under_the_same_key() {
 #[tokio::test]
 async fn a_bad_segment_late_in_an_object_breaks_the_transfer() {
     let world = world();
-    world.put(vec![7; 1_000_000]).await;
+    world.put(vec![7; 5_000_000]).await;
     let path = world.stored_file().unwrap();
     let mut file = std::fs::read(&path).unwrap();
     let at = file.len() - 100;
@@ -168,7 +168,7 @@ async fn a_bad_segment_late_in_an_object_breaks_the_transfer() {
         .body(Body::empty())
         .unwrap();
     let answer = world.router.clone().oneshot(request).await.unwrap();
-    assert_eq!(answer.headers()["content-length"], "1000000");
+    assert_eq!(answer.headers()["content-length"], "5000000");
     assert!(answer.into_body().collect().await.is_err());
 }
 

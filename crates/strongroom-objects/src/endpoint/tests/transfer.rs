@@ -11,7 +11,7 @@ fn bytes(len: usize) -> Bytes {
 #[tokio::test]
 async fn put_signed_and_get_signed_are_200_with_echo() {
     let world = world();
-    for len in [0, 1, 65_535, 65_536, 65_537, 600_000] {
+    for len in [0, 1, 65_535, 65_536, 65_537, 600_000, 1_966_080, 5_000_000] {
         let put = world.put(bytes(len)).await;
         assert_eq!(put.status, 200, "{}", put.text());
         assert!(put.body.is_empty());
@@ -95,6 +95,36 @@ async fn ranged(world: &World, range: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn values_that_end_near_a_block_of_the_file_come_back_whole() {
+    let world = world();
+    let block = crate::upload::BLOCK_BYTES;
+    for len in (block - 2000..=block + 1000).step_by(333) {
+        assert_eq!(world.put(bytes(len)).await.status, 200);
+        assert_eq!(world.get().await.body, bytes(len), "{len}");
+        world.store.delete(&OBJECT).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn ranges_of_a_value_of_many_blocks_are_exact() {
+    let world = world();
+    let value = bytes(9_000_000);
+    world.put(value.clone()).await;
+    for (from, to) in [
+        (0, 1),
+        (1, 4_000_001),
+        (1_966_079, 1_966_081),
+        (4_095, 3_932_161),
+        (8_999_999, 9_000_000),
+        (7_000_000, 9_000_000),
+    ] {
+        let part = ranged(&world, &format!("bytes={from}-{}", to - 1)).await;
+        assert_eq!(part.status, 206);
+        assert!(part.body == value.slice(from..to), "{from} to {to}");
+    }
+}
+
+#[tokio::test]
 async fn range_mid_suffix_open_and_presigned_are_206() {
     let world = world();
     let value = bytes(700_000);
@@ -157,9 +187,9 @@ async fn a_chunked_body_is_stored_and_cut_off_at_the_limit() {
             .body(Body::from_stream(body))
             .unwrap()
     };
-    world.raw(chunked(17)).await.is(400, "EntityTooLarge");
+    world.raw(chunked(161)).await.is(400, "EntityTooLarge");
     assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
-    assert_eq!(world.raw(chunked(16)).await.status, 200);
+    assert_eq!(world.raw(chunked(160)).await.status, 200);
     assert_eq!(world.get().await.body.len() as u64, LIMIT);
 }
 
