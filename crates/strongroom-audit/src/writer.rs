@@ -12,6 +12,8 @@ use tokio::sync::oneshot;
 
 /// Buffered entries reach the disk at least this often, so that a cut loses at most a second.
 const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
+/// How often a full disk is looked at again without an entry.
+const FULL_RETRY: Duration = Duration::from_secs(1);
 /// Buffered bytes that wake the writer before its timer does.
 const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
 /// How often, and how long each time, a sync waits for callers who are expected to come.
@@ -104,12 +106,16 @@ impl Shared {
     pub(crate) fn health(&self) -> Result<(), Error> {
         let queue = self.lock();
         match queue.fault {
-            // The next entry tries again; whoever waited for health before sending one would
-            // wait for ever.
-            Some(Fault::Full) if self.durability == Durability::Durable => Ok(()),
             Some(fault) => Err(fault.error()),
             None if queue.closed => Err(Error::Closed),
             None => Ok(()),
+        }
+    }
+
+    /// Ends a full disk's fault once an entry would fit.
+    fn look_for_room(&self, file: &File, len: u64) {
+        if matches!(self.lock().fault, Some(Fault::Full)) && has_room(file, len) {
+            self.lock().fault = None;
         }
     }
 
@@ -125,10 +131,16 @@ impl Shared {
         if !queue.closed && queue.lines.is_empty() {
             queue.writer_idle = true;
             queue = match self.durability {
-                Durability::Durable => self
+                Durability::Durable if queue.fault.is_none() => self
                     .filled
                     .wait_while(queue, |queue| queue.lines.is_empty() && !queue.closed)
                     .unwrap_or_else(PoisonError::into_inner),
+                // A full disk is looked at again by the clock too: whoever waits for health
+                // before sending another entry would wait for ever.
+                Durability::Durable => {
+                    let waited = self.filled.wait_timeout(queue, FULL_RETRY);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
                 Durability::Buffered => {
                     let waited = self.filled.wait_timeout(queue, BUFFERED_FLUSH);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -172,6 +184,7 @@ pub(crate) fn run(shared: &Shared, file: &File, mut len: u64) {
     let mut crowd = Crowd::default();
     while let Some(answers) = shared.take(&mut batch, &crowd) {
         if batch.is_empty() {
+            shared.look_for_room(file, len);
             continue;
         }
         let committed = answers.len();
@@ -203,6 +216,14 @@ fn refuse_the_rest(shared: &Shared) {
     for answer in answers {
         let _ = answer.send(Err(Error::Broken));
     }
+}
+
+/// Writes zeros behind the last entry and takes them away again. What a crash leaves of them is
+/// cut off when the log is opened.
+fn has_room(file: &File, len: u64) -> bool {
+    const ENTRIES: [u8; 4096] = [0; 4096];
+    let written = file.write_all_at(&ENTRIES, len);
+    written.is_ok() & file.set_len(len).is_ok()
 }
 
 fn write_batch(file: &File, len: &mut u64, batch: &[u8]) -> Result<(), Fault> {

@@ -48,7 +48,7 @@ fn farewell(dir: &Path) -> String {
          \n\
          Start it:          strongroom serve --config {dir}/strongroom.toml\n\
          \n\
-         Back up these two, apart from each other and from the rest:\n  \
+         Back up these two, apart from each other (the data below holds the keyring too):\n  \
            {dir}/master.key            opens the keyring\n  \
            {dir}/data/keyring          opens the records\n\
          Back up as well, with the application's secrets:\n  \
