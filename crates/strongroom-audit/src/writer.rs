@@ -18,7 +18,7 @@ const FULL_RETRY: Duration = Duration::from_secs(1);
 const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
 /// How often, and how long each time, a sync waits for callers who are expected to come.
 const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(400);
+const LINGER_STEP: Duration = Duration::from_micros(600);
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 

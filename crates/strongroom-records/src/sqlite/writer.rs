@@ -18,7 +18,7 @@ use crate::Error;
 const BATCH_MAX: usize = 256;
 /// How often, and how long each time, a commit waits for callers who are expected to come.
 const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(400);
+const LINGER_STEP: Duration = Duration::from_micros(600);
 
 /// What the writer is asked.
 pub(super) enum Message {
