@@ -7,6 +7,7 @@ mod clock;
 mod load;
 mod out;
 mod proc;
+mod refusals;
 mod report;
 mod requests;
 mod server;
@@ -46,15 +47,17 @@ fn parts(scenario: Scenario) -> Vec<Scenario> {
     let detokenize = |durability| Scenario::Detokenize {
         durability: Some(durability),
     };
-    let both = [
-        detokenize(Durability::Buffered),
-        detokenize(Durability::Durable),
-    ];
+    let refusals = |durability| Scenario::Refusals {
+        durability: Some(durability),
+    };
+    let both = [Durability::Buffered, Durability::Durable];
     match scenario {
-        Scenario::Detokenize { durability: None } => both.to_vec(),
+        Scenario::Detokenize { durability: None } => both.map(detokenize).to_vec(),
+        Scenario::Refusals { durability: None } => both.map(refusals).to_vec(),
         Scenario::All => {
             let rest = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
-            both.into_iter().chain(rest).collect()
+            let detokenize = both.map(detokenize).into_iter();
+            detokenize.chain(rest).chain(both.map(refusals)).collect()
         }
         one => vec![one],
     }
@@ -74,6 +77,11 @@ async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<
             counted.into_iter().map(Figures::Syncs).collect()
         }
         Scenario::Bulk => bulk::bulk(settings)?.map(Figures::Bulk).into(),
+        Scenario::Refusals { durability } => {
+            let durability = durability.unwrap_or(Durability::Durable);
+            let measured = refusals::refusals(settings, durability).await?;
+            measured.into_iter().map(Figures::Refusals).collect()
+        }
         Scenario::All => Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::load::Round;
 use crate::out;
+use crate::refusals::Refusals;
 use crate::stats::median;
 
 /// Everything that one run measured.
@@ -32,6 +33,8 @@ pub(crate) enum Scenario {
     Syncs(Syncs),
     /// CPU and memory of streams.
     Bulk(Bulk),
+    /// Latencies of refusals.
+    Refusals(Refusals),
 }
 
 /// Interleaved rounds of requests against baseline and vault.
@@ -117,6 +120,7 @@ impl Scenario {
             Self::Requests(requests) => requests.lines(),
             Self::Syncs(syncs) => syncs.lines(),
             Self::Bulk(bulk) => bulk.lines(),
+            Self::Refusals(refusals) => refusals.lines(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! User sessions: JWTs as the application mints them, signed with the key that
-//! `strongroom init` made for it.
+//! Sessions: JWTs as the application mints them, signed with the key that `strongroom init`
+//! made for it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::clock;
 /// Life of a session's JWT.
 const LIFE_S: u64 = 15 * 60;
 
-/// The claims of a user's JWT.
+/// The claims of a session's JWT.
 #[derive(Serialize)]
 struct Claims<'a> {
     sub: &'a str,
@@ -23,7 +23,7 @@ struct Claims<'a> {
     exp: u64,
 }
 
-/// The JWTs of some user sessions, all minted at one time.
+/// The JWTs of some sessions of one subject, all minted at one time.
 pub(crate) struct Sessions {
     /// One compact JWT for each session.
     pub(crate) jwts: Vec<String>,
@@ -31,14 +31,18 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Mints the JWTs of the sessions `bench-0`, `bench-1`, ....
-    pub(crate) fn mint(key_pem: &Path, count: usize) -> anyhow::Result<Self> {
+    /// Mints the JWTs of the sessions `bench-0`, `bench-1`, ..., valid from `minted_s` on.
+    pub(crate) fn mint(
+        key_pem: &Path,
+        subject: &str,
+        count: usize,
+        minted_s: u64,
+    ) -> anyhow::Result<Self> {
         let pem =
             std::fs::read(key_pem).with_context(|| format!("cannot read {}", key_pem.display()))?;
         let key = EncodingKey::from_rsa_pem(&pem).context("the application's key is no RSA key")?;
-        let minted_s = clock::unix_s();
         let jwts = (0..count)
-            .map(|index| jwt(&key, index, minted_s))
+            .map(|index| jwt(&key, subject, index, minted_s))
             .collect::<Result<_, _>>()?;
         Ok(Self { jwts, minted_s })
     }
@@ -49,9 +53,9 @@ impl Sessions {
     }
 }
 
-fn jwt(key: &EncodingKey, index: usize, now_s: u64) -> anyhow::Result<String> {
+fn jwt(key: &EncodingKey, subject: &str, index: usize, now_s: u64) -> anyhow::Result<String> {
     let claims = Claims {
-        sub: "user",
+        sub: subject,
         session_id: format!("bench-{index}"),
         iss: "node-sdk",
         aud: "secure-frame",

@@ -36,6 +36,12 @@ pub(crate) enum Scenario {
     Syncs,
     /// CPU and anonymous memory of one large upload and download.
     Bulk,
+    /// Latencies of the ways in which a token is refused, compared with unknown ones.
+    Refusals {
+        /// When an audit entry counts as written; both when left out.
+        #[arg(long)]
+        durability: Option<Durability>,
+    },
     /// All of them.
     All,
 }
@@ -98,6 +104,9 @@ pub(crate) struct Options {
     /// Records that are stored before tokenize is measured.
     #[arg(long, global = true, default_value_t = 1_000_000)]
     pub(crate) records: u32,
+    /// Refusals only: calls for each subject, route and kind of refusal.
+    #[arg(long, global = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) calls: u32,
     /// Size of the large value in GiB.
     #[arg(long, global = true, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) gib: u32,
@@ -138,6 +147,8 @@ pub(crate) struct Settings {
     pub(crate) tokens: u64,
     /// Records to store first.
     pub(crate) records: u64,
+    /// See [`Options::calls`].
+    pub(crate) calls: usize,
     /// Bytes of the large value.
     pub(crate) bulk_bytes: u64,
     /// Whether a void round ends the run.
@@ -164,6 +175,7 @@ impl Settings {
             sessions: options.sessions.into(),
             tokens: options.tokens.into(),
             records: options.records.into(),
+            calls: usize::try_from(options.calls)?,
             bulk_bytes: u64::from(options.gib) * 1024 * MIB,
             smoke: options.smoke,
         };
@@ -179,6 +191,7 @@ impl Settings {
         self.measured = Duration::from_millis(400);
         self.tokens = 128;
         self.records = 500;
+        self.calls = 40;
         self.bulk_bytes = 8 * MIB + 12_345;
     }
 }

@@ -94,12 +94,34 @@ impl Vault {
 
     /// Fresh JWTs of user sessions.
     pub(crate) fn sessions(&self, count: usize) -> anyhow::Result<Sessions> {
-        Sessions::mint(&self.directory.join("application.key.pem"), count)
+        self.sessions_at("user", count, clock::unix_s())
+    }
+
+    /// The same for any subject and a vault whose clock shows `now_s`.
+    pub(crate) fn sessions_at(
+        &self,
+        subject: &str,
+        count: usize,
+        now_s: u64,
+    ) -> anyhow::Result<Sessions> {
+        let key = self.directory.join("application.key.pem");
+        Sessions::mint(&key, subject, count, now_s)
     }
 
     /// Starts it; its log goes to `logs`.
     pub(crate) fn start(&self, logs: &Path) -> anyhow::Result<Server> {
-        self.starting(Command::new(&self.program), logs).run()
+        self.start_with(logs, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub(crate) fn start_with(
+        &self,
+        logs: &Path,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Server> {
+        let mut start = self.starting(Command::new(&self.program), logs);
+        start.command.envs(environment.iter().copied());
+        start.run()
     }
 
     /// Starts it under strace, which writes each sync call with its file to `trace`.
