@@ -11,17 +11,16 @@ mod endpoint;
 #[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
 mod index;
 mod presign;
-mod sigv4;
 mod upload;
 mod uploading;
 
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};
-pub use sigv4::SigningSecret;
 
 use async_trait::async_trait;
 use strongroom_core::secret::DataKey;
 use strongroom_core::{ObjectId, UnixMillis};
+pub use strongroom_s3::sigv4::SigningSecret;
 
 /// Why the object store could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,11 @@
 //! The `range` header (RFC 9110 §14.2) as AWS reads it: one range of bytes, anything else ignored.
 
+use crate::S3Error;
 use std::ops::Range;
 
 /// What a `range` header asks of an object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// All of it: no range, several, or none that can be read.
     Whole,
     /// These bytes, at least one.
@@ -14,7 +15,7 @@ pub(super) enum Asked {
 }
 
 /// Reads the header's value against the object's size.
-pub(super) fn parse(value: &[u8], size: u64) -> Asked {
+pub fn parse(value: &[u8], size: u64) -> Asked {
     let spec = std::str::from_utf8(value)
         .ok()
         .and_then(|value| value.strip_prefix("bytes="));
@@ -27,6 +28,37 @@ pub(super) fn parse(value: &[u8], size: u64) -> Asked {
         (None, Some(count)) if from.is_empty() => part(size.saturating_sub(count), size, size),
         _ => Asked::Whole,
     }
+}
+
+/// Reads `x-amz-copy-source-range` (AWS, `UploadPartCopy`): `bytes=first-last`, both given, within
+/// the source. 400 `InvalidArgument`.
+pub fn parse_copy_source(value: &[u8], size: u64) -> Result<Range<u64>, S3Error> {
+    let spec = std::str::from_utf8(value)
+        .ok()
+        .and_then(|value| value.strip_prefix("bytes="));
+    let ends = spec.and_then(|spec| spec.split_once('-'));
+    let ends = ends.and_then(|(from, to)| Some((number(from)?, number(to)?)));
+    let text = || String::from_utf8_lossy(value).into_owned();
+    let (from, to) = ends.filter(|(from, to)| from <= to).ok_or_else(|| {
+        S3Error::new(
+            400,
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first \
+             and last are the zero-based offsets of the first and last bytes to copy",
+        )
+        .with("ArgumentName", "x-amz-copy-source-range")
+        .with("ArgumentValue", text())
+    })?;
+    if to >= size {
+        return Err(S3Error::text(
+            400,
+            "InvalidArgument",
+            format!("Range specified is not valid for source object of size: {size}"),
+        )
+        .with("ArgumentName", "x-amz-copy-source-range")
+        .with("ArgumentValue", text()));
+    }
+    Ok(from..to + 1)
 }
 
 fn part(from: u64, to: u64, size: u64) -> Asked {
@@ -74,6 +106,29 @@ mod tests {
         assert_eq!(parse(b"bytes=0-", 0), Asked::Unsatisfiable);
     }
 
+    #[test]
+    fn copies_name_both_ends_within_the_source() {
+        for (value, expected) in [("bytes=0-0", 0..1), ("bytes=2-9", 2..10)] {
+            let range = parse_copy_source(value.as_bytes(), 10).unwrap();
+            assert_eq!(range, expected, "{value}");
+        }
+        for value in [
+            "bytes=0-10",
+            "bytes=0-18446744073709551615",
+            "bytes=0-99999999999999999999",
+            "bytes=5-2",
+            "bytes=0-",
+            "bytes=-5",
+            "bytes=0-1,3-4",
+            "0-1",
+            "bytes=+0-1",
+            "",
+        ] {
+            let error = parse_copy_source(value.as_bytes(), 10).unwrap_err();
+            assert_eq!(error.code(), "InvalidArgument", "{value}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_part_is_never_empty_and_never_past_the_end(
@@ -81,6 +136,9 @@ mod tests {
         ) {
             for value in [text.as_bytes(), &junk] {
                 if let Asked::Part(range) = parse(value, size) {
+                    prop_assert!(range.start < range.end && range.end <= size);
+                }
+                if let Ok(range) = parse_copy_source(value, size) {
                     prop_assert!(range.start < range.end && range.end <= size);
                 }
             }
