@@ -10,6 +10,7 @@ mod embedded;
 mod endpoint;
 mod presign;
 mod sigv4;
+mod store;
 mod upload;
 mod uploading;
 
