@@ -8,6 +8,8 @@ mod disk;
 mod download;
 mod embedded;
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
+mod index;
 mod presign;
 mod sigv4;
 mod store;
