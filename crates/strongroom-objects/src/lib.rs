@@ -8,7 +8,10 @@ mod disk;
 mod download;
 mod embedded;
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
+mod index;
 mod presign;
+mod store;
 mod upload;
 mod uploading;
 
