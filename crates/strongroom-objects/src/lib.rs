@@ -61,6 +61,18 @@ impl Error {
     }
 }
 
+/// How a request came to the S3 endpoint; the listener puts it into the request's extensions.
+///
+/// Customer keys (SSE-C) are accepted over [`Transport::Secure`] alone, as AWS does. A request
+/// without the extension counts as [`Transport::Insecure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Nobody on the way could read it: TLS, this machine's loopback, or a proxy with TLS.
+    Secure,
+    /// It may have been read on the way.
+    Insecure,
+}
+
 /// Where sealed values are kept.
 ///
 /// Contract: an object is write-once under its name. What [`ObjectStore::presence`] reports was
