@@ -4,6 +4,7 @@
 //! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
 
 mod buffers;
+mod credential;
 mod disk;
 mod download;
 mod embedded;
@@ -15,6 +16,7 @@ mod store;
 mod upload;
 mod uploading;
 
+pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};
 
