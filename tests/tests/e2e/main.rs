@@ -18,6 +18,7 @@ mod s3;
 mod secrets;
 mod start;
 mod time;
+mod tls;
 mod wire;
 
 use serde_json::Value;
