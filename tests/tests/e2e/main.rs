@@ -15,6 +15,7 @@ mod layers;
 mod network;
 mod process;
 mod s3;
+mod s3_credentials;
 mod secrets;
 mod start;
 mod time;
