@@ -4,22 +4,26 @@
 //! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
 
 mod buffers;
+mod credential;
 mod disk;
 mod download;
 mod embedded;
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
+mod index;
 mod presign;
-mod sigv4;
+mod store;
 mod upload;
 mod uploading;
 
+pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};
-pub use sigv4::SigningSecret;
 
 use async_trait::async_trait;
 use strongroom_core::secret::DataKey;
 use strongroom_core::{ObjectId, UnixMillis};
+pub use strongroom_s3::sigv4::SigningSecret;
 
 /// Why the object store could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -13,17 +13,17 @@ use strongroom_core::secret::StoreKey;
 use zeroize::Zeroizing;
 
 /// The only algorithm.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Longest life of a presigned URL: 7 days, in seconds.
-pub(crate) const EXPIRES_S_MAX: u32 = 604_800;
+pub const EXPIRES_S_MAX: u32 = 604_800;
 /// RFC 3986 unreserved characters stay, everything else is percent-encoded.
-pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 /// As [`UNRESERVED`], for the path: slashes stay.
-pub(crate) const UNRESERVED_PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+pub const UNRESERVED_PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 const SECS_PER_DAY: u64 = 86_400;
 
@@ -51,16 +51,16 @@ impl fmt::Debug for SigningSecret {
 }
 
 /// The signing key of one day and region.
-pub(crate) struct DayKey {
+pub struct DayKey {
     day: u64,
     /// `yyyymmdd`
-    pub(crate) date: String,
+    pub date: String,
     key: hmac::Key,
 }
 
 impl DayKey {
     /// Lower-case hex of the signature over a canonical request's digest.
-    pub(crate) fn sign(&self, region: &str, time: &str, digest: &[u8]) -> [u8; 64] {
+    pub fn sign(&self, region: &str, time: &str, digest: &[u8]) -> [u8; 64] {
         let mut digest_hex = [0; 64];
         // INVARIANT: SHA-256 has 32 bytes, 64 digits; a failure leaves zeros, which match nothing.
         let _ = hex::encode_to_slice(digest, &mut digest_hex);
@@ -82,14 +82,16 @@ impl DayKey {
 }
 
 /// Makes day keys and keeps the newest.
-pub(crate) struct Signer {
-    pub(crate) region: String,
+pub struct Signer {
+    /// The one region that its signatures are for.
+    pub region: String,
     secret: SigningSecret,
     newest: Mutex<Option<Arc<DayKey>>>,
 }
 
 impl Signer {
-    pub(crate) fn new(region: String, secret: SigningSecret) -> Self {
+    /// Of one secret access key, for one region.
+    pub fn new(region: String, secret: SigningSecret) -> Self {
         Self {
             region,
             secret,
@@ -98,7 +100,7 @@ impl Signer {
     }
 
     /// The key of the day that `at` lies in (UTC).
-    pub(crate) fn day_key(&self, at: UnixMillis) -> Arc<DayKey> {
+    pub fn day_key(&self, at: UnixMillis) -> Arc<DayKey> {
         let day = at.secs() / SECS_PER_DAY;
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = newest.as_ref().filter(|key| key.day == day) {
@@ -130,11 +132,11 @@ impl Signer {
 }
 
 /// A canonical request being hashed, piece by piece.
-pub(crate) struct Canonical(Context);
+pub struct Canonical(Context);
 
 impl Canonical {
     /// Method, path and query, all already canonical.
-    pub(crate) fn new(method: &str, path: &str, query: &str) -> Self {
+    pub fn new(method: &str, path: &str, query: &str) -> Self {
         let mut canonical = Self(Context::new(&SHA256));
         canonical.push(&[method, "\n", path, "\n", query, "\n"]);
         canonical
@@ -147,12 +149,12 @@ impl Canonical {
     }
 
     /// One signed header; call in the order of the names.
-    pub(crate) fn header(&mut self, name: &str, value: &str) {
+    pub fn header(&mut self, name: &str, value: &str) {
         self.push(&[name, ":", value, "\n"]);
     }
 
     /// The digest, for an unsigned payload.
-    pub(crate) fn finish(mut self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
+    pub fn finish(mut self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
         self.push(&["\n", signed_headers, "\nUNSIGNED-PAYLOAD"]);
         self.0.finish()
     }
@@ -174,7 +176,7 @@ fn date_text(day: u64) -> String {
 }
 
 /// Appends `yyyymmddThhmmssZ`, with the day's text already known.
-pub(crate) fn push_time(out: &mut String, date: &str, at: UnixMillis) {
+pub fn push_time(out: &mut String, date: &str, at: UnixMillis) {
     let second = at.secs() % SECS_PER_DAY;
     out.push_str(date);
     out.push('T');
@@ -191,7 +193,7 @@ fn push_two_digits(out: &mut String, value: u64) {
 }
 
 /// Reads `yyyymmddThhmmssZ` strictly.
-pub(crate) fn parse_time(text: &str) -> Option<UnixMillis> {
+pub fn parse_time(text: &str) -> Option<UnixMillis> {
     let plain = text.len() == 16 && text.is_ascii();
     let (date, clock) = plain.then(|| text.split_at(8))?;
     let clock = clock.strip_prefix('T')?.strip_suffix('Z')?;

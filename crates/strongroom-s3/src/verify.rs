@@ -3,11 +3,14 @@
 //! A signature binds method, path, query and the signed headers; every `x-amz-*` header must be
 //! signed, so that whoever holds a URL can add nothing to it. Other ways to sign are refused.
 
-use super::error::S3Error;
-use super::query::{Query, Target};
-use crate::presign::Presigner;
-use crate::sigv4::{ALGORITHM, Canonical, EXPIRES_S_MAX, parse_time};
+use crate::S3Error;
+use crate::chunked;
+use crate::query::Query;
+use crate::sigv4::{ALGORITHM, Canonical, EXPIRES_S_MAX, Signer, parse_time};
+use crate::target::Target;
 use http::HeaderMap;
+use std::fmt;
+use std::sync::Arc;
 use strongroom_core::UnixMillis;
 use subtle::ConstantTimeEq;
 
@@ -36,15 +39,63 @@ const MISMATCH: S3Error = S3Error::new(
      Check your key and signing method.",
 );
 
-/// Checks the signature and returns the names of the signed headers.
-pub(super) fn verify<'q>(
-    presigner: &Presigner,
+const UNKNOWN_KEY: S3Error = S3Error::new(
+    403,
+    "InvalidAccessKeyId",
+    "The AWS Access Key Id you provided does not exist in our records.",
+);
+
+/// Who may sign, and with what.
+pub struct Credential {
+    /// Names the credential; not secret.
+    pub access_key_id: String,
+    /// Signs with its secret access key.
+    pub signer: Signer,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({})", self.access_key_id)
+    }
+}
+
+/// A request whose signature was right.
+#[derive(Debug)]
+pub struct Verified {
+    /// Whose signature it is.
+    pub access_key_id: String,
+    /// Signed in the query, not by header.
+    pub presigned: bool,
+    /// Names of the signed headers, lower case.
+    pub bound: Vec<String>,
+    /// What the signature says of the body.
+    pub payload: Payload,
+}
+
+/// What the signature says of the body.
+#[derive(Debug)]
+pub enum Payload {
+    /// Nothing.
+    Unsigned,
+    /// It must have this SHA-256; see [`crate::checksum::Digests::payload`].
+    Sha256([u8; 32]),
+    /// It comes as `aws-chunked`, to be read through a [`chunked::Decoder`].
+    Chunked(chunked::Signing),
+}
+
+/// Checks the signature of a request, in the query (presigned) or in the `authorization` header.
+///
+/// `find` gives the credential of an access key id. What is refused is an [`S3Error`] with AWS's
+/// code: none at all is 403 `AccessDenied`.
+pub fn verify(
+    region: &str,
+    find: &dyn Fn(&str) -> Option<Arc<Credential>>,
     method: &str,
     target: &Target,
-    query: &'q Query,
+    query: &Query,
     headers: &HeaderMap,
     now: UnixMillis,
-) -> Result<Vec<&'q str>, S3Error> {
+) -> Result<Verified, S3Error> {
     refuse_other_ways(query, headers)?;
     let [algorithm, credential, date, expires, signed, signature] = parameters(query)?;
     if algorithm != ALGORITHM {
@@ -56,7 +107,7 @@ pub(super) fn verify<'q>(
         malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })?;
     let expires_s = parse_expires(expires)?;
-    check_credential(presigner, credential, &date[..8])?;
+    let credential = check_credential(region, find, credential, &date[..8])?;
     check_time(at, expires_s, now)?;
     let signed: Vec<&str> = signed.split(';').collect();
     check_signed_headers(&signed, headers)?;
@@ -66,10 +117,15 @@ pub(super) fn verify<'q>(
         canonical.header(name, &header_value(headers, name)?);
     }
     let digest = canonical.finish(&signed.join(";"));
-    let keys = presigner.signer();
-    let expected = keys.day_key(at).sign(&keys.region, date, digest.as_ref());
+    let day = credential.signer.day_key(at);
+    let expected = day.sign(region, date, digest.as_ref());
     if bool::from(expected.as_slice().ct_eq(signature.as_bytes())) {
-        Ok(signed)
+        Ok(Verified {
+            access_key_id: credential.access_key_id.clone(),
+            presigned: true,
+            bound: signed.into_iter().map(str::to_owned).collect(),
+            payload: Payload::Unsigned,
+        })
     } else {
         Err(MISMATCH)
     }
@@ -143,7 +199,12 @@ fn parse_expires(text: &str) -> Result<u32, S3Error> {
         })
 }
 
-fn check_credential(presigner: &Presigner, credential: &str, date: &str) -> Result<(), S3Error> {
+fn check_credential(
+    expected: &str,
+    find: &dyn Fn(&str) -> Option<Arc<Credential>>,
+    credential: &str,
+    date: &str,
+) -> Result<Arc<Credential>, S3Error> {
     let parts: Vec<&str> = credential.split('/').collect();
     let &[id, scope_date, region, service, end] = parts.as_slice() else {
         return Err(malformed(
@@ -156,7 +217,6 @@ fn check_credential(presigner: &Presigner, credential: &str, date: &str) -> Resu
             "Error parsing the X-Amz-Credential parameter; {what}"
         )))
     };
-    let expected = &presigner.signer().region;
     if region != expected {
         let error = wrong(format!(
             "the region '{region}' is wrong; expecting '{expected}'"
@@ -178,14 +238,7 @@ fn check_credential(presigner: &Presigner, credential: &str, date: &str) -> Resu
             "incorrect date \"{scope_date}\". It must match X-Amz-Date."
         ));
     }
-    if id != presigner.access_key_id() {
-        return Err(S3Error::new(
-            403,
-            "InvalidAccessKeyId",
-            "The AWS Access Key Id you provided does not exist in our records.",
-        ));
-    }
-    Ok(())
+    find(id).ok_or(UNKNOWN_KEY)
 }
 
 fn check_time(at: UnixMillis, expires_s: u32, now: UnixMillis) -> Result<(), S3Error> {
