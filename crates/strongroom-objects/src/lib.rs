@@ -14,7 +14,6 @@ mod index;
 mod presign;
 mod store;
 mod upload;
-mod uploading;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
