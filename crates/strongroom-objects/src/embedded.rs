@@ -5,7 +5,6 @@
 use crate::buffers::Pool;
 use crate::disk::{Disk, FileName};
 use crate::presign::{Presigned, Presigner};
-use crate::sigv4::SigningSecret;
 use crate::uploading::Uploading;
 use crate::{Error, ObjectStore, download, endpoint, upload};
 use async_trait::async_trait;
@@ -15,6 +14,7 @@ use strongroom_core::secret::DataKey;
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
+use strongroom_s3::sigv4::SigningSecret;
 use tokio::sync::Semaphore;
 
 /// Configuration of the embedded store.

@@ -6,28 +6,26 @@
 
 mod body;
 mod cors;
-mod error;
 mod get;
 mod put;
-mod query;
-mod range;
-mod sse_c;
 #[cfg(test)]
 mod tests;
-mod verify;
 
 use crate::Embedded;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use error::S3Error;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use query::{Query, Target};
 use rand_core::{Rng, UnwrapErr};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use strongroom_s3::S3Error;
+use strongroom_s3::query::Query;
+use strongroom_s3::target::Target;
+use strongroom_s3::verify::verify;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// On every answer: a value must never run as a page of this origin, whatever its type says.
@@ -57,7 +55,7 @@ struct Signed<'a> {
     query: &'a Query,
     headers: &'a HeaderMap,
     /// Names of the signed headers.
-    bound: &'a [&'a str],
+    bound: &'a [String],
 }
 
 async fn handle(State(store): State<Arc<Embedded>>, request: Request) -> Response {
@@ -69,7 +67,7 @@ async fn handle(State(store): State<Arc<Embedded>>, request: Request) -> Respons
             // A client that is still sending would see a reset connection instead of the answer.
             body::discard(&parts.headers, body).await;
             tracing::debug!(request_id, method = %parts.method, code = error.code(), "refused");
-            error.answer(&request_id, parts.method == Method::HEAD)
+            refuse(&error, &request_id, parts.method == Method::HEAD)
         }
     };
     finish(&store, &parts, &request_id, answer)
@@ -91,8 +89,10 @@ async fn answer(store: &Embedded, parts: &Parts, body: &mut Body) -> Result<Resp
     }
     let target = Target::parse(parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
-    let bound = verify::verify(
-        &store.presigner,
+    let credential = store.presigner.credential();
+    let verified = verify(
+        &store.config.region,
+        &|id| (id == credential.access_key_id).then(|| Arc::clone(credential)),
         parts.method.as_str(),
         &target,
         &query,
@@ -109,13 +109,39 @@ async fn answer(store: &Embedded, parts: &Parts, body: &mut Body) -> Result<Resp
         key: &target.key,
         query: &query,
         headers: &parts.headers,
-        bound: &bound,
+        bound: &verified.bound,
     };
     match parts.method {
         Method::PUT => put::put(store, &signed, body).await,
         Method::GET | Method::HEAD => get::get(store, &signed, &parts.method).await,
         _ => Err(S3Error::NOT_IMPLEMENTED),
     }
+}
+
+/// The answer that an error is; to HEAD without a body.
+fn refuse(error: &S3Error, request_id: &str, head: bool) -> Response {
+    let body = if head {
+        Body::empty()
+    } else {
+        Body::from(error.xml(request_id))
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = error.status();
+    let xml = HeaderValue::from_static("application/xml");
+    answer.headers_mut().insert(header::CONTENT_TYPE, xml);
+    answer
+}
+
+/// A full disk is the client's to retry later; anything else is logged and hidden.
+#[expect(clippy::needless_pass_by_value, reason = "it is for map_err")]
+fn failed(error: io::Error) -> S3Error {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+        tracing::error!(%error, "the object store is full");
+        return S3Error::FULL;
+    }
+    tracing::error!(%error, "the object store failed");
+    S3Error::INTERNAL
 }
 
 /// Adds what every answer carries.

@@ -1,6 +1,5 @@
 //! Reading request bodies: lengths, idle time, digests, and what is left of a refused one.
 
-use super::error::S3Error;
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::body::Body;
 use base64::Engine;
@@ -10,6 +9,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 use std::time::Duration;
+use strongroom_s3::S3Error;
 
 /// Bytes of a refused body that are read so that the client sees the answer.
 const DISCARDED_BYTES_MAX: usize = 1 << 20;

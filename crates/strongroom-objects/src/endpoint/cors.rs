@@ -2,11 +2,11 @@
 //!
 //! Preflights are answered before any signature is looked at, as browsers cannot sign them.
 
-use super::error::S3Error;
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use strongroom_s3::S3Error;
 
 const METHODS: [Method; 2] = [Method::PUT, Method::GET];
 const HEADERS: [&str; 6] = [

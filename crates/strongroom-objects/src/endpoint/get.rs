@@ -1,9 +1,6 @@
 //! GET and HEAD of an object: key check, conditions, range, and the decrypted bytes.
 
-use super::error::S3Error;
-use super::range::{self, Asked};
-use super::sse_c::SseC;
-use super::{Signed, transfer};
+use super::{Signed, failed, transfer};
 use crate::Embedded;
 use crate::download::{Refusal, Stored};
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
@@ -16,6 +13,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use strongroom_core::UnixMillis;
 use strongroom_core::stream::manifest::Manifest;
+use strongroom_s3::S3Error;
+use strongroom_s3::range::{self, Asked};
+use strongroom_s3::sse_c::SseC;
 use time::macros::format_description;
 use tokio::task::spawn_blocking;
 
@@ -89,15 +89,18 @@ async fn body(
 ) -> Result<impl futures_util::Stream<Item = io::Result<bytes::Bytes>> + Send + use<>, S3Error> {
     let (stored, whole) = if range.is_empty() {
         let checked = spawn_blocking(move || (stored.check_empty(), stored)).await;
-        let (whole, stored) = checked.map_err(io::Error::other)?;
+        let (whole, stored) = checked.map_err(io::Error::other).map_err(failed)?;
         (stored, whole)
     } else {
         (stored, true)
     };
     if !whole {
-        return Err(io::Error::other("a segment does not open").into());
+        return Err(failed(io::Error::other("a segment does not open")));
     }
-    Ok(stored.stream(range, store.pool.clone()).await?)
+    stored
+        .stream(range, store.pool.clone())
+        .await
+        .map_err(failed)
 }
 
 async fn open(store: &Embedded, object_key: &str, sse_c: Option<SseC>) -> Result<Stored, S3Error> {
@@ -110,7 +113,8 @@ async fn open(store: &Embedded, object_key: &str, sse_c: Option<SseC>) -> Result
     });
     opened
         .await
-        .map_err(io::Error::other)?
+        .map_err(io::Error::other)
+        .map_err(failed)?
         .map_err(|refusal| match refusal {
             Refusal::Missing => S3Error::NO_SUCH_KEY,
             Refusal::NoKey => S3Error::new(
@@ -125,8 +129,8 @@ async fn open(store: &Embedded, object_key: &str, sse_c: Option<SseC>) -> Result
                 "Requests specifying Server Side Encryption with Customer provided keys must \
              provide the correct secret key.",
             ),
-            Refusal::Broken(why) => io::Error::other(why).into(),
-            Refusal::Io(error) => error.into(),
+            Refusal::Broken(why) => failed(io::Error::other(why)),
+            Refusal::Io(error) => failed(error),
         })
 }
 

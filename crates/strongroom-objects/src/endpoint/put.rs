@@ -1,9 +1,7 @@
 //! PUT of an object: write-once, under a customer key, streamed to disk.
 
 use super::body::{self, Digests};
-use super::error::S3Error;
-use super::sse_c::SseC;
-use super::{Signed, idle, random_hex, transfer};
+use super::{Signed, failed, idle, random_hex, transfer};
 use crate::Embedded;
 use crate::disk::{FileName, Published};
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
@@ -16,6 +14,8 @@ use std::sync::Arc;
 use strongroom_core::UnixMillis;
 use strongroom_core::secret::DataKey;
 use strongroom_core::stream::manifest::Manifest;
+use strongroom_s3::S3Error;
+use strongroom_s3::sse_c::SseC;
 use tokio::task::spawn_blocking;
 
 /// Bytes of user metadata, names and values (AWS).
@@ -61,7 +61,7 @@ pub(super) async fn put(
         upload.abandon().await;
         return Err(error);
     }
-    if upload.finish(store.clock.now()).await? == Published::AlreadyThere {
+    if upload.finish(store.clock.now()).await.map_err(failed)? == Published::AlreadyThere {
         return Err(S3Error::PRECONDITION_FAILED);
     }
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
@@ -80,7 +80,7 @@ const UPLOAD_UNDER_WAY: S3Error = S3Error::new(
 /// The bucket is write-once always, so a URL must say that it is.
 fn check_write_once(request: &Signed<'_>) -> Result<(), S3Error> {
     let condition = request.headers.get(header::IF_NONE_MATCH);
-    if !request.bound.contains(&"if-none-match") || condition.is_none() {
+    if !request.bound.iter().any(|name| name == "if-none-match") || condition.is_none() {
         return Err(S3Error::new(
             403,
             "AccessDenied",
@@ -218,7 +218,11 @@ async fn start(
         disk.check_room(length.unwrap_or(0))?;
         Upload::start(disk, pool, &bucket, &object_key, &key, manifest).map(Some)
     });
-    let started = started.await.map_err(io::Error::other)??;
+    let started = started
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(failed)?;
     started.ok_or(S3Error::PRECONDITION_FAILED)
 }
 
@@ -239,7 +243,7 @@ async fn receive(
             _ => {}
         }
         digests.update(&data);
-        upload.push(&data).await?;
+        upload.push(&data).await.map_err(failed)?;
     }
     if length.is_some_and(|length| length != received) {
         return Err(S3Error::INCOMPLETE_BODY);
