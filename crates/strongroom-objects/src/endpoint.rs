@@ -12,6 +12,7 @@ mod put;
 mod tests;
 
 use crate::Embedded;
+use crate::store::StoreError;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -19,7 +20,6 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use rand_core::{Rng, UnwrapErr};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom_s3::S3Error;
@@ -132,16 +132,34 @@ fn refuse(error: &S3Error, request_id: &str, head: bool) -> Response {
     answer
 }
 
-/// A full disk is the client's to retry later; anything else is logged and hidden.
-#[expect(clippy::needless_pass_by_value, reason = "it is for map_err")]
-fn failed(error: io::Error) -> S3Error {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
-        tracing::error!(%error, "the object store is full");
-        return S3Error::FULL;
+/// What the store refuses. A full disk is the client's to retry later; faults of ours are logged
+/// and hidden.
+fn refused(error: StoreError) -> S3Error {
+    match error {
+        StoreError::NoSuchKey => S3Error::NO_SUCH_KEY,
+        StoreError::PreconditionFailed => S3Error::PRECONDITION_FAILED,
+        StoreError::Length => S3Error::INCOMPLETE_BODY,
+        StoreError::NoKey => S3Error::new(
+            400,
+            "InvalidRequest",
+            "The object was stored using a form of Server Side Encryption. The correct \
+             parameters must be provided to retrieve the object.",
+        ),
+        StoreError::WrongKey => S3Error::new(
+            403,
+            "AccessDenied",
+            "Requests specifying Server Side Encryption with Customer provided keys must \
+             provide the correct secret key.",
+        ),
+        StoreError::Full => {
+            tracing::error!("the object store is full");
+            S3Error::FULL
+        }
+        error => {
+            tracing::error!(%error, "the object store failed");
+            S3Error::INTERNAL
+        }
     }
-    tracing::error!(%error, "the object store failed");
-    S3Error::INTERNAL
 }
 
 /// Adds what every answer carries.

@@ -1,23 +1,18 @@
 //! GET and HEAD of an object: key check, conditions, range, and the decrypted bytes.
 
-use super::{Signed, failed, transfer};
+use super::{Signed, refused, transfer};
 use crate::Embedded;
-use crate::download::{Refusal, Stored};
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
 use axum::body::Body;
 use axum::response::Response;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use std::io;
-use std::ops::Range;
-use std::sync::Arc;
 use strongroom_core::UnixMillis;
 use strongroom_core::stream::manifest::Manifest;
 use strongroom_s3::S3Error;
 use strongroom_s3::range::{self, Asked};
 use strongroom_s3::sse_c::SseC;
 use time::macros::format_description;
-use tokio::task::spawn_blocking;
 
 /// Signed query parameters that replace a header of the answer (AWS, `GetObject`).
 const OVERRIDES: [(&str, HeaderName); 6] = [
@@ -42,7 +37,9 @@ pub(super) async fn get(
         sse_c.echo(answer.headers_mut());
     }
     let permit = transfer(store)?;
-    let stored = open(store, request.key, sse_c).await?;
+    let key = sse_c.as_ref().map(|sse_c| &sse_c.key);
+    let stored = store.store.open(&store.vault_bucket, request.key, key);
+    let stored = stored.await.map_err(refused)?;
     let (size, etag) = (
         stored.manifest.size,
         format!("\"{}\"", stored.manifest.etag),
@@ -71,7 +68,7 @@ pub(super) async fn get(
         &length.to_string(),
     );
     if method == Method::GET {
-        let bytes = body(store, stored, range).await?;
+        let bytes = stored.stream(range).await.map_err(refused)?;
         // The permit lives as long as the body.
         let bytes = bytes.map(move |bytes| {
             let _permit = &permit;
@@ -80,58 +77,6 @@ pub(super) async fn get(
         *answer.body_mut() = Body::from_stream(bytes);
     }
     Ok(answer)
-}
-
-async fn body(
-    store: &Embedded,
-    stored: Stored,
-    range: Range<u64>,
-) -> Result<impl futures_util::Stream<Item = io::Result<bytes::Bytes>> + Send + use<>, S3Error> {
-    let (stored, whole) = if range.is_empty() {
-        let checked = spawn_blocking(move || (stored.check_empty(), stored)).await;
-        let (whole, stored) = checked.map_err(io::Error::other).map_err(failed)?;
-        (stored, whole)
-    } else {
-        (stored, true)
-    };
-    if !whole {
-        return Err(failed(io::Error::other("a segment does not open")));
-    }
-    stored
-        .stream(range, store.pool.clone())
-        .await
-        .map_err(failed)
-}
-
-async fn open(store: &Embedded, object_key: &str, sse_c: Option<SseC>) -> Result<Stored, S3Error> {
-    let disk = Arc::clone(&store.disk);
-    let bucket = store.presigner.bucket().to_owned();
-    let object_key = object_key.to_owned();
-    let opened = spawn_blocking(move || {
-        let key = sse_c.as_ref().map(|sse_c| &sse_c.key);
-        Stored::open(&disk, &bucket, &object_key, key)
-    });
-    opened
-        .await
-        .map_err(io::Error::other)
-        .map_err(failed)?
-        .map_err(|refusal| match refusal {
-            Refusal::Missing => S3Error::NO_SUCH_KEY,
-            Refusal::NoKey => S3Error::new(
-                400,
-                "InvalidRequest",
-                "The object was stored using a form of Server Side Encryption. The correct \
-             parameters must be provided to retrieve the object.",
-            ),
-            Refusal::WrongKey => S3Error::new(
-                403,
-                "AccessDenied",
-                "Requests specifying Server Side Encryption with Customer provided keys must \
-             provide the correct secret key.",
-            ),
-            Refusal::Broken(why) => failed(io::Error::other(why)),
-            Refusal::Io(error) => failed(error),
-        })
 }
 
 fn check_supported(request: &Signed<'_>) -> Result<(), S3Error> {

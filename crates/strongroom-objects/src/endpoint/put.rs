@@ -1,22 +1,16 @@
 //! PUT of an object: write-once, under a customer key, streamed to disk.
 
 use super::body::{self, Digests};
-use super::{Signed, failed, idle, random_hex, transfer};
+use super::{Signed, idle, refused, transfer};
 use crate::Embedded;
-use crate::disk::{FileName, Published};
+use crate::index::Condition;
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
-use crate::upload::Upload;
+use crate::store::{Keying, Writing};
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
-use std::io;
-use std::sync::Arc;
-use strongroom_core::UnixMillis;
-use strongroom_core::secret::DataKey;
-use strongroom_core::stream::manifest::Manifest;
 use strongroom_s3::S3Error;
 use strongroom_s3::sse_c::SseC;
-use tokio::task::spawn_blocking;
 
 /// Bytes of user metadata, names and values (AWS).
 const METADATA_BYTES_MAX: usize = 2048;
@@ -42,28 +36,28 @@ pub(super) async fn put(
     ))?;
     let length = declared_length(headers, store.config.object_bytes_max)?;
     let mut digests = Digests::expected(headers)?;
-    let etag = random_hex::<16>();
-    let manifest = Manifest {
-        size: 0,
-        stored_at: UnixMillis::default(),
-        etag: etag.clone(),
-        runs: Vec::new(),
-        checksums: digests.values(),
-        headers: kept_headers(headers)?,
-    };
+    let kept = kept_headers(headers)?;
     let mut answer = Response::default();
     sse_c.echo(answer.headers_mut());
     let _held = store.uploading.hold(request.key).ok_or(UPLOAD_UNDER_WAY)?;
     let _permit = transfer(store)?;
-    let mut upload = start(store, request.key, sse_c.key, length, manifest).await?;
-    let received = receive(store, body, length, &mut upload, &mut digests).await;
-    if let Err(error) = received.and_then(|()| digests.check()) {
-        upload.abandon().await;
-        return Err(error);
-    }
-    if upload.finish(store.clock.now()).await.map_err(failed)? == Published::AlreadyThere {
+    let stat = store.store.stat(&store.vault_bucket, request.key).await;
+    if stat.map_err(refused)?.is_some() {
         return Err(S3Error::PRECONDITION_FAILED);
     }
+    let keying = Keying::Customer(sse_c.key);
+    let writing = store
+        .store
+        .put(&store.vault_bucket, request.key, keying, kept, length);
+    let mut writing = writing.await.map_err(refused)?;
+    let checksums = digests.values();
+    let received = receive(store, body, length, &mut writing, &mut digests).await;
+    if let Err(error) = received.and_then(|()| digests.check()) {
+        writing.abandon().await;
+        return Err(error);
+    }
+    let written = writing.finish(checksums, Condition::IfNoneMatch);
+    let etag = written.await.map_err(refused)?.etag;
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
         answer.headers_mut().insert(header::ETAG, etag);
     }
@@ -201,36 +195,11 @@ fn kept_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, S3Error> {
     Ok(kept)
 }
 
-async fn start(
-    store: &Embedded,
-    object_key: &str,
-    key: DataKey,
-    length: Option<u64>,
-    manifest: Manifest,
-) -> Result<Upload, S3Error> {
-    let (disk, pool) = (Arc::clone(&store.disk), store.pool.clone());
-    let bucket = store.presigner.bucket().to_owned();
-    let object_key = object_key.to_owned();
-    let started = spawn_blocking(move || {
-        if disk.exists(&FileName::new(&object_key))? {
-            return Ok(None);
-        }
-        disk.check_room(length.unwrap_or(0))?;
-        Upload::start(disk, pool, &bucket, &object_key, &key, manifest).map(Some)
-    });
-    let started = started
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(failed)?;
-    started.ok_or(S3Error::PRECONDITION_FAILED)
-}
-
 async fn receive(
     store: &Embedded,
     body: &mut Body,
     length: Option<u64>,
-    upload: &mut Upload,
+    writing: &mut Writing,
     digests: &mut Digests,
 ) -> Result<(), S3Error> {
     let max = store.config.object_bytes_max;
@@ -243,7 +212,7 @@ async fn receive(
             _ => {}
         }
         digests.update(&data);
-        upload.push(&data).await.map_err(failed)?;
+        writing.push(&data).await.map_err(refused)?;
     }
     if length.is_some_and(|length| length != received) {
         return Err(S3Error::INCOMPLETE_BODY);

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use strongroom_core::secret::DataKey;
+use strongroom_core::secret::{DataKey, StoreKey};
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
 use strongroom_s3::sigv4::{Canonical, Signer, UNRESERVED, push_time};
@@ -99,6 +99,10 @@ fn key(fill: u8) -> DataKey {
     DataKey::init_with(|bytes| bytes.fill(fill))
 }
 
+fn store_key() -> StoreKey {
+    StoreKey::init_with(|bytes| bytes.fill(9))
+}
+
 fn world() -> World {
     world_with(|_| ())
 }
@@ -118,7 +122,14 @@ fn world_with(change: impl FnOnce(&mut EmbeddedConfig)) -> World {
     };
     change(&mut config);
     let as_clock: Arc<dyn Clock> = clock.clone();
-    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), as_clock).unwrap();
+    let store = Embedded::open(
+        config,
+        SigningSecret::new(SECRET.into()),
+        &store_key(),
+        Vec::new(),
+        as_clock,
+    )
+    .unwrap();
     let router = store.router();
     World {
         dir,
