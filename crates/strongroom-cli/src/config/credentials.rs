@@ -5,11 +5,12 @@ use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use strongroom_s3::bucket_name;
 
 /// Longest name and longest access key id.
 const NAME_BYTES_MAX: usize = 128;
-/// Shortest and longest name of a bucket (AWS, *Bucket naming rules*).
-const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+/// Longest beginning of a bucket's name; a whole one has at most 63 bytes.
+const PREFIX_BYTES_MAX: usize = 62;
 
 /// One credential. Two of one name belong to one owner, as while a key is being replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -78,11 +79,15 @@ fn check_bucket(pattern: &str, vaults: &str, key: &str) -> anyhow::Result<()> {
     }
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
     let sound = match pattern.strip_suffix('*') {
-        Some(start) => start.len() < *BUCKET_BYTES.end() && start.bytes().all(allowed),
-        None => BUCKET_BYTES.contains(&pattern.len()) && pattern.bytes().all(allowed),
+        Some(start) => {
+            start.len() <= PREFIX_BYTES_MAX
+                && start.bytes().all(allowed)
+                && !start.starts_with(['-', '.'])
+        }
+        None => bucket_name::is_valid(pattern),
     };
     ensure!(
-        sound && !pattern.starts_with(['-', '.']) && !pattern.ends_with(['-', '.']),
+        sound,
         "{key}: `{}` is no bucket name, nor the beginning of one with a `*` after it",
         pattern.escape_debug()
     );
