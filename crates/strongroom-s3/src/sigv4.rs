@@ -61,24 +61,38 @@ pub struct DayKey {
 impl DayKey {
     /// Lower-case hex of the signature over a canonical request's digest.
     pub fn sign(&self, region: &str, time: &str, digest: &[u8]) -> [u8; 64] {
-        let mut digest_hex = [0; 64];
-        // INVARIANT: SHA-256 has 32 bytes, 64 digits; a failure leaves zeros, which match nothing.
-        let _ = hex::encode_to_slice(digest, &mut digest_hex);
-        let parts: [&[u8]; 9] = [
-            ALGORITHM.as_bytes(),
-            b"\n",
-            time.as_bytes(),
-            b"\n",
-            self.date.as_bytes(),
-            b"/",
-            region.as_bytes(),
-            b"/s3/aws4_request\n",
-            &digest_hex,
-        ];
-        let mut signature = [0; 64];
-        let _ = hex::encode_to_slice(hmac::sign(&self.key, &parts.concat()), &mut signature);
-        signature
+        self.sign_digests(ALGORITHM, region, time, &[&hex_digest(digest)])
     }
+
+    /// As [`Self::sign`], over what is chained in chunked bodies: each of `lines` is hexadecimal.
+    pub(crate) fn sign_digests(
+        &self,
+        algorithm: &str,
+        region: &str,
+        time: &str,
+        lines: &[&[u8; 64]],
+    ) -> [u8; 64] {
+        let scope = [&self.date, "/", region, "/s3/aws4_request"].concat();
+        let mut text = [algorithm, "\n", time, "\n", &scope].concat().into_bytes();
+        for line in lines {
+            text.push(b'\n');
+            text.extend_from_slice(*line);
+        }
+        self.sign_text(&text)
+    }
+
+    /// Lower-case hex of the signature over a text as it is (a form's policy).
+    pub fn sign_text(&self, text: &[u8]) -> [u8; 64] {
+        hex_digest(hmac::sign(&self.key, text).as_ref())
+    }
+}
+
+/// Lower-case hex of 32 bytes.
+pub(crate) fn hex_digest(digest: &[u8]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    // INVARIANT: SHA-256 has 32 bytes, 64 digits; a failure leaves zeros, which match nothing.
+    let _ = hex::encode_to_slice(digest, &mut digits);
+    digits
 }
 
 /// Makes day keys and keeps the newest.
@@ -154,8 +168,13 @@ impl Canonical {
     }
 
     /// The digest, for an unsigned payload.
-    pub fn finish(mut self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
-        self.push(&["\n", signed_headers, "\nUNSIGNED-PAYLOAD"]);
+    pub fn finish(self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
+        self.finish_with(signed_headers, "UNSIGNED-PAYLOAD")
+    }
+
+    /// The digest, with what stands in `x-amz-content-sha256`.
+    pub fn finish_with(mut self, signed_headers: &str, payload: &str) -> aws_lc_rs::digest::Digest {
+        self.push(&["\n", signed_headers, "\n", payload]);
         self.0.finish()
     }
 }
@@ -190,6 +209,13 @@ fn push_two_digits(out: &mut String, value: u64) {
     for digit in [value / 10, value % 10] {
         out.push(char::from_digit(u32::try_from(digit).unwrap_or(0), 10).unwrap_or('0'));
     }
+}
+
+/// `yyyymmddThhmmssZ` of an instant.
+pub fn time_text(at: UnixMillis) -> String {
+    let mut text = String::with_capacity(16);
+    push_time(&mut text, &date_text(at.secs() / SECS_PER_DAY), at);
+    text
 }
 
 /// Reads `yyyymmddThhmmssZ` strictly.
@@ -230,9 +256,7 @@ mod tests {
         #[test]
         fn times_are_read_back(secs in 0u64..253_402_300_799) {
             let at = UnixMillis(secs * 1000);
-            let mut text = String::new();
-            push_time(&mut text, &date_text(secs / SECS_PER_DAY), at);
-            prop_assert_eq!(parse_time(&text), Some(at));
+            prop_assert_eq!(parse_time(&time_text(at)), Some(at));
         }
 
         #[test]

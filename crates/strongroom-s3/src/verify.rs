@@ -1,12 +1,18 @@
-//! Verification of presigned requests (`SigV4` in the query).
+//! Verification of `SigV4` signatures, in the query (presigned) or in the `authorization` header.
 //!
 //! A signature binds method, path, query and the signed headers; every `x-amz-*` header must be
-//! signed, so that whoever holds a URL can add nothing to it. Other ways to sign are refused.
+//! signed, so that whoever holds a URL can add nothing to it. Other ways to sign are refused. What
+//! is refused never repeats the canonical request: it may hold the customer key.
+
+mod header;
+mod presigned;
+#[cfg(test)]
+mod tests;
 
 use crate::S3Error;
 use crate::chunked;
 use crate::query::Query;
-use crate::sigv4::{ALGORITHM, Canonical, EXPIRES_S_MAX, Signer, parse_time};
+use crate::sigv4::{ALGORITHM, Canonical, Signer};
 use crate::target::Target;
 use http::HeaderMap;
 use std::fmt;
@@ -14,25 +20,18 @@ use std::sync::Arc;
 use strongroom_core::UnixMillis;
 use subtle::ConstantTimeEq;
 
-/// How far a URL may be ahead of our clock: 15 minutes (AWS).
-const AHEAD_MS_MAX: u64 = 15 * 60 * 1000;
+/// How far a request may be from our clock: 15 minutes (AWS).
+pub(crate) const SKEW_MS_MAX: u64 = 15 * 60 * 1000;
+/// Header that says what of the body is signed.
+pub const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
-const PARAMETERS: [&str; 6] = [
-    "X-Amz-Algorithm",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-SignedHeaders",
-    "X-Amz-Signature",
-];
-
-const OLD_SIGNATURE: S3Error = S3Error::new(
+pub(crate) const OLD_SIGNATURE: S3Error = S3Error::new(
     400,
     "InvalidRequest",
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
 );
 
-const MISMATCH: S3Error = S3Error::new(
+pub(crate) const MISMATCH: S3Error = S3Error::new(
     403,
     "SignatureDoesNotMatch",
     "The request signature we calculated does not match the signature you provided. \
@@ -83,10 +82,34 @@ pub enum Payload {
     Chunked(chunked::Signing),
 }
 
-/// Checks the signature of a request, in the query (presigned) or in the `authorization` header.
+/// What there is to verify in a request.
+struct Request<'a> {
+    method: &'a str,
+    target: &'a Target,
+    query: &'a Query,
+    headers: &'a HeaderMap,
+}
+
+/// The parts of a signature, from wherever it stands.
+struct Claim<'a> {
+    credential: Arc<Credential>,
+    region: &'a str,
+    at: UnixMillis,
+    /// `at` as it was signed.
+    time: &'a str,
+    /// The signed headers' names, and the same as they were sent.
+    signed: Vec<&'a str>,
+    signed_text: &'a str,
+    signature: &'a str,
+    /// What `x-amz-content-sha256` says, or stands for it.
+    content: &'a str,
+    presigned: bool,
+}
+
+/// Checks the signature of a request.
 ///
 /// `find` gives the credential of an access key id. What is refused is an [`S3Error`] with AWS's
-/// code: none at all is 403 `AccessDenied`.
+/// code: no signature at all is 403 `AccessDenied`.
 pub fn verify(
     region: &str,
     find: &dyn Fn(&str) -> Option<Arc<Credential>>,
@@ -96,58 +119,40 @@ pub fn verify(
     headers: &HeaderMap,
     now: UnixMillis,
 ) -> Result<Verified, S3Error> {
-    refuse_other_ways(query, headers)?;
-    let [algorithm, credential, date, expires, signed, signature] = parameters(query)?;
-    if algorithm != ALGORITHM {
-        return Err(malformed(
-            "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"",
-        ));
-    }
-    let at = parse_time(date).ok_or_else(|| {
-        malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
-    })?;
-    let expires_s = parse_expires(expires)?;
-    let credential = check_credential(region, find, credential, &date[..8])?;
-    check_time(at, expires_s, now)?;
-    let signed: Vec<&str> = signed.split(';').collect();
-    check_signed_headers(&signed, headers)?;
-
-    let mut canonical = Canonical::new(method, &target.canonical, &query.canonical());
-    for name in &signed {
-        canonical.header(name, &header_value(headers, name)?);
-    }
-    let digest = canonical.finish(&signed.join(";"));
-    let day = credential.signer.day_key(at);
-    let expected = day.sign(region, date, digest.as_ref());
-    if bool::from(expected.as_slice().ct_eq(signature.as_bytes())) {
-        Ok(Verified {
-            access_key_id: credential.access_key_id.clone(),
-            presigned: true,
-            bound: signed.into_iter().map(str::to_owned).collect(),
-            payload: Payload::Unsigned,
-        })
-    } else {
-        Err(MISMATCH)
+    let request = Request {
+        method,
+        target,
+        query,
+        headers,
+    };
+    match mechanism(query, headers)? {
+        Mechanism::Query => presigned::verify(region, find, &request, now),
+        Mechanism::Header(value) => header::verify(region, find, &request, value, now),
     }
 }
 
-fn malformed(message: impl Into<String>) -> S3Error {
-    S3Error::text(400, "AuthorizationQueryParametersError", message.into())
+enum Mechanism<'a> {
+    Query,
+    /// What follows the algorithm in `authorization`.
+    Header(&'a str),
 }
 
-fn refuse_other_ways(query: &Query, headers: &HeaderMap) -> Result<(), S3Error> {
-    let in_query = query.names().any(|name| PARAMETERS.contains(&name));
-    if query.names().any(|name| name == "AWSAccessKeyId") {
+fn mechanism<'a>(query: &Query, headers: &'a HeaderMap) -> Result<Mechanism<'a>, S3Error> {
+    let in_query = query
+        .names()
+        .any(|name| presigned::PARAMETERS.contains(&name));
+    if query.has("AWSAccessKeyId") {
         return Err(OLD_SIGNATURE);
     }
-    let Some(value) = headers.get(http::header::AUTHORIZATION) else {
+    let mut values = headers.get_all(http::header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
         return if in_query {
-            Ok(())
+            Ok(Mechanism::Query)
         } else {
             Err(S3Error::ACCESS_DENIED)
         };
     };
-    if in_query {
+    if in_query || values.next().is_some() {
         return Err(S3Error::new(
             400,
             "InvalidArgument",
@@ -155,9 +160,12 @@ fn refuse_other_ways(query: &Query, headers: &HeaderMap) -> Result<(), S3Error> 
              Signature query string parameter or the Authorization header should be specified",
         ));
     }
-    match value.as_bytes() {
-        value if value.starts_with(b"AWS ") => Err(OLD_SIGNATURE),
-        value if value.starts_with(b"AWS4-") => Err(S3Error::NOT_IMPLEMENTED),
+    let text = value.to_str().unwrap_or_default();
+    let (algorithm, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match algorithm {
+        ALGORITHM => Ok(Mechanism::Header(rest)),
+        "AWS" => Err(OLD_SIGNATURE),
+        "AWS4-ECDSA-P256-SHA256" => Err(S3Error::NOT_IMPLEMENTED),
         _ => Err(S3Error::new(
             400,
             "InvalidArgument",
@@ -166,113 +174,118 @@ fn refuse_other_ways(query: &Query, headers: &HeaderMap) -> Result<(), S3Error> 
     }
 }
 
-fn parameters(query: &Query) -> Result<[&str; 6], S3Error> {
-    let mut values = [""; 6];
-    for (value, name) in values.iter_mut().zip(PARAMETERS) {
-        *value = query.one(name).ok_or_else(|| {
-            malformed(
-                "Query-string authentication version 4 requires the X-Amz-Algorithm, \
-                 X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and \
-                 X-Amz-Expires parameters.",
+/// Where a credential scope stands, and what AWS says when it is wrong.
+pub(crate) struct Scope {
+    /// Of the error.
+    pub(crate) code: &'static str,
+    /// Before what is wrong.
+    pub(crate) lead: &'static str,
+    /// What the date of the scope must match.
+    pub(crate) date_of: &'static str,
+}
+
+impl Scope {
+    fn wrong(&self, what: &str) -> S3Error {
+        S3Error::text(400, self.code, format!("{}{what}", self.lead))
+    }
+
+    /// Checks `id/date/region/s3/aws4_request` and finds the credential.
+    pub(crate) fn check(
+        &self,
+        text: &str,
+        region: &str,
+        date: &str,
+        find: &dyn Fn(&str) -> Option<Arc<Credential>>,
+    ) -> Result<Arc<Credential>, S3Error> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let &[id, scope_date, scope_region, service, end] = parts.as_slice() else {
+            return Err(self.wrong(
+                "the Credential is mal-formed; \
+                 expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+            ));
+        };
+        if scope_region != region {
+            let what = format!("the region '{scope_region}' is wrong; expecting '{region}'");
+            return Err(self.wrong(&what).with("Region", region));
+        }
+        let what = if service != "s3" {
+            format!("incorrect service \"{service}\". This endpoint belongs to \"s3\".")
+        } else if end != "aws4_request" {
+            format!("incorrect terminal \"{end}\". This endpoint uses \"aws4_request\".")
+        } else if scope_date != date {
+            format!(
+                "incorrect date \"{scope_date}\". It must match {}.",
+                self.date_of
             )
-        })?;
+        } else {
+            return find(id).ok_or(UNKNOWN_KEY);
+        };
+        Err(self.wrong(&what))
     }
-    Ok(values)
 }
 
-fn parse_expires(text: &str) -> Result<u32, S3Error> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(malformed("X-Amz-Expires should be a number"));
-    }
-    if digits.len() < text.len() {
-        return Err(malformed("X-Amz-Expires must be non-negative"));
-    }
-    text.parse()
-        .ok()
-        .filter(|expires_s| *expires_s <= EXPIRES_S_MAX)
-        .ok_or_else(|| {
-            malformed(
-                "X-Amz-Expires must be less than a week (in seconds); that is, the given \
-             X-Amz-Expires must be less than 604800 seconds",
-            )
+impl Claim<'_> {
+    /// Compares the signature, and reads what the claim says of the body.
+    fn check(self, request: &Request<'_>) -> Result<Verified, S3Error> {
+        let mut canonical = Canonical::new(
+            request.method,
+            &request.target.canonical,
+            &request.query.canonical(),
+        );
+        for name in &self.signed {
+            canonical.header(name, &header_value(request.headers, name)?);
+        }
+        let digest = canonical.finish_with(self.signed_text, self.content);
+        let day = self.credential.signer.day_key(self.at);
+        let expected = day.sign(self.region, self.time, digest.as_ref());
+        if !bool::from(expected.as_slice().ct_eq(self.signature.as_bytes())) {
+            return Err(MISMATCH);
+        }
+        let chain = chunked::Chain::new(day, self.region, self.time, expected);
+        Ok(Verified {
+            payload: payload(self.content, request.headers, chain)?,
+            access_key_id: self.credential.access_key_id.clone(),
+            presigned: self.presigned,
+            bound: self.signed.into_iter().map(str::to_owned).collect(),
         })
+    }
 }
 
-fn check_credential(
-    expected: &str,
-    find: &dyn Fn(&str) -> Option<Arc<Credential>>,
-    credential: &str,
-    date: &str,
-) -> Result<Arc<Credential>, S3Error> {
-    let parts: Vec<&str> = credential.split('/').collect();
-    let &[id, scope_date, region, service, end] = parts.as_slice() else {
-        return Err(malformed(
-            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; \
-             expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
-        ));
+fn payload(content: &str, headers: &HeaderMap, chain: chunked::Chain) -> Result<Payload, S3Error> {
+    let chunked = |chain, trailing| chunked::Signing::parse(headers, chain, trailing);
+    let signing = match content {
+        "UNSIGNED-PAYLOAD" => return Ok(Payload::Unsigned),
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(Some(chain), false),
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(Some(chain), true),
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(None, true),
+        _ if content.starts_with("STREAMING-AWS4-ECDSA-") => return Err(S3Error::NOT_IMPLEMENTED),
+        _ => {
+            let mut sha256 = [0; 32];
+            hex::decode_to_slice(content, &mut sha256).map_err(|_| bad_content(content))?;
+            return Ok(Payload::Sha256(sha256));
+        }
     };
-    let wrong = |what: String| {
-        Err(malformed(format!(
-            "Error parsing the X-Amz-Credential parameter; {what}"
-        )))
-    };
-    if region != expected {
-        let error = wrong(format!(
-            "the region '{region}' is wrong; expecting '{expected}'"
-        ));
-        return error.map_err(|error: S3Error| error.with("Region", expected));
-    }
-    if service != "s3" {
-        return wrong(format!(
-            "incorrect service \"{service}\". This endpoint belongs to \"s3\"."
-        ));
-    }
-    if end != "aws4_request" {
-        return wrong(format!(
-            "incorrect terminal \"{end}\". This endpoint uses \"aws4_request\"."
-        ));
-    }
-    if scope_date != date {
-        return wrong(format!(
-            "incorrect date \"{scope_date}\". It must match X-Amz-Date."
-        ));
-    }
-    find(id).ok_or(UNKNOWN_KEY)
+    signing.map(Payload::Chunked)
 }
 
-fn check_time(at: UnixMillis, expires_s: u32, now: UnixMillis) -> Result<(), S3Error> {
-    let denied = |message| Err(S3Error::new(403, "AccessDenied", message));
-    if at.since(now) > AHEAD_MS_MAX {
-        return denied("Request is not yet valid");
-    }
-    let expiry = at.plus(u64::from(expires_s) * 1000);
-    if now >= expiry {
-        return denied("Request has expired").map_err(|error: S3Error| {
-            error
-                .with("X-Amz-Expires", expires_s.to_string())
-                .with("Expires", iso_time(expiry))
-                .with("ServerTime", iso_time(now))
-        });
-    }
-    Ok(())
+fn bad_content(content: &str) -> S3Error {
+    let message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, \
+                   STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, \
+                   STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, or a valid sha256 value.";
+    S3Error::new(400, "InvalidArgument", message)
+        .with("ArgumentName", CONTENT_SHA256)
+        .with("ArgumentValue", content)
 }
 
-fn iso_time(at: UnixMillis) -> String {
-    let secs = i64::try_from(at.secs()).unwrap_or(i64::MAX);
-    time::OffsetDateTime::from_unix_timestamp(secs)
-        .ok()
-        .and_then(|at| {
-            at.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
-        .unwrap_or_default()
-}
-
-fn check_signed_headers(signed: &[&str], headers: &HeaderMap) -> Result<(), S3Error> {
+/// Refuses headers that carry meaning and are not signed; `also` besides `host` and `x-amz-*`.
+fn check_signed_headers(
+    signed: &[&str],
+    headers: &HeaderMap,
+    also: &[&str],
+) -> Result<(), S3Error> {
     let must_be_signed = headers.keys().map(http::HeaderName::as_str);
     let mut missing: Vec<&str> = must_be_signed
-        .filter(|name| name.starts_with("x-amz-"))
+        .filter(|name| name.starts_with("x-amz-") || also.contains(name))
         .chain(["host"])
         .filter(|name| !signed.contains(name))
         .collect();
@@ -280,6 +293,7 @@ fn check_signed_headers(signed: &[&str], headers: &HeaderMap) -> Result<(), S3Er
         return Ok(());
     }
     missing.sort_unstable();
+    missing.dedup();
     let error = S3Error::new(
         403,
         "AccessDenied",
@@ -304,4 +318,15 @@ fn header_value(headers: &HeaderMap, name: &str) -> Result<String, S3Error> {
         }
     }
     Ok(joined)
+}
+
+pub(crate) fn iso_time(at: UnixMillis) -> String {
+    let secs = i64::try_from(at.secs()).unwrap_or(i64::MAX);
+    time::OffsetDateTime::from_unix_timestamp(secs)
+        .ok()
+        .and_then(|at| {
+            at.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
+        .unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! What the index holds and what it answers: plain data, without SQL.
 
+use super::{IndexError, Result};
 use bytes::Bytes;
 use std::fmt;
 use strongroom_core::UnixMillis;
@@ -18,7 +19,7 @@ pub(crate) const NAME_BYTES_MAX: usize = 256;
 /// Most files of one object, and the highest number of a part.
 pub(crate) const PARTS_MAX: u32 = 10_000;
 /// Most buckets of one index; all of them are kept in memory.
-pub(crate) const BUCKETS_MAX: usize = 10_000;
+pub(crate) const BUCKETS_MAX: u32 = 10_000;
 /// Most keys or uploads of one page, and most keys of one `delete_many`.
 pub(crate) const PAGE_MAX: usize = 1000;
 
@@ -317,6 +318,54 @@ pub(crate) struct UploadEntry {
     pub(crate) id: String,
     /// When it was begun.
     pub(crate) created_at: UnixMillis,
+}
+
+/// Refuses a field over its limit.
+pub(super) fn within(what: &'static str, is_within: bool) -> Result<()> {
+    is_within.then_some(()).ok_or(IndexError::Limit(what))
+}
+
+/// Refuses a key that no object may have.
+pub(super) fn check_key(key: &str) -> Result<()> {
+    within("the key", (1..=KEY_BYTES_MAX).contains(&key.len()))
+}
+
+impl ObjectRow {
+    /// Refuses what the index does not keep.
+    pub(super) fn check(&self) -> Result<()> {
+        let sealed_key = self.sealed_key.as_ref().map_or(0, Vec::len);
+        within("the size", i64::try_from(self.size).is_ok())?;
+        within("the ETag", self.etag.len() <= NAME_BYTES_MAX)?;
+        within("the number of parts", self.parts <= PARTS_MAX)?;
+        within("the head", self.head.len() <= HEAD_BYTES_MAX)?;
+        within("the sealed key", sealed_key <= FIELD_BYTES_MAX)?;
+        match &self.place {
+            BodyPlace::Inline(bytes) => within("the value", bytes.len() <= INLINE_BYTES_MAX),
+            BodyPlace::Files(files) => within(
+                "the number of files",
+                u32::try_from(files.len()).is_ok_and(|count| count <= PARTS_MAX),
+            ),
+        }
+    }
+}
+
+impl UploadRow {
+    /// Refuses what the index does not keep.
+    pub(super) fn check(&self) -> Result<()> {
+        check_key(&self.key)?;
+        within("the upload's id", self.id.len() <= NAME_BYTES_MAX)?;
+        within("the upload's keys", self.kept.len() <= FIELD_BYTES_MAX)?;
+        within("the upload's draft", self.draft.len() <= FIELD_BYTES_MAX)
+    }
+}
+
+impl PartRow {
+    /// Refuses what the index does not keep.
+    pub(super) fn check(&self) -> Result<()> {
+        within("the part's number", (1..=PARTS_MAX).contains(&self.number))?;
+        within("the size", i64::try_from(self.size).is_ok())?;
+        within("the part", self.sealed.len() <= FIELD_BYTES_MAX)
+    }
 }
 
 // The fields that `Debug` leaves out are sealed, but a log is no place for them either.
