@@ -85,7 +85,8 @@ fn a_credential_uses_its_buckets_and_no_others() {
         stored.header("x-amz-server-side-encryption"),
         Some("AES256")
     );
-    status(put(&sealed, "/b-new", &[]), 200);
+    let made = call(&vault, &sealed, ("PUT", "/b-new", ""), &[], b"");
+    status(made, 200);
     for (who, path) in [
         (&sealed, "/logs/one"),
         (&sealed, "/strongroom/one"),
