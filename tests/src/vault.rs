@@ -13,6 +13,7 @@ use crate::binary::strongroom;
 use crate::clock::FakeClock;
 use crate::jwt::Key;
 use crate::marks::Marks;
+use crate::tls::Authority;
 use crate::wait::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::{fmt, thread};
 use tempfile::TempDir;
 
@@ -43,9 +44,12 @@ pub struct Vault {
     root: PathBuf,
     data: PathBuf,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     under: Vec<String>,
     clock: Option<FakeClock>,
     key: Key,
+    /// Who issued the listeners' certificates, if they speak TLS.
+    authority: Option<Arc<Authority>>,
     serving: Option<Serving>,
     marks: Mutex<Marks>,
     starts: usize,
@@ -61,6 +65,11 @@ impl Vault {
     pub fn set(&mut self, key: &str, value: &str) {
         self.environment
             .push((format!("STRONGROOM__{key}"), value.into()));
+    }
+
+    /// Speaks to it over TLS from now on, and believes this authority.
+    pub fn believe(&mut self, authority: &Arc<Authority>) {
+        self.authority = Some(Arc::clone(authority));
     }
 
     fn log_file(&self, name: &str) -> File {
@@ -85,6 +94,7 @@ impl Vault {
             .arg(self.root.join("strongroom.toml"))
             .arg("--ready-file")
             .arg(ready)
+            .args(&self.arguments)
             .env("STRONGROOM__API__LISTEN", "127.0.0.1:0")
             .env("STRONGROOM__S3__LISTEN", "127.0.0.1:0")
             .env("STRONGROOM__S3__DISK_RESERVE", "0B")
@@ -235,9 +245,10 @@ impl Vault {
             .collect()
     }
 
-    /// The object files.
+    /// The files of values; those of small ones are in the index instead, unless
+    /// [`Setup::files`] was asked for.
     pub fn objects(&self) -> Vec<PathBuf> {
-        files_below(&self.data.join("objects/objects"))
+        files_below(&self.data.join("objects/runs"))
     }
 
     /// Everything where a secret was found; empty when all is well.

@@ -3,17 +3,18 @@
 //! Values go between client and object store by presigned URL; the vault names objects, hands out
 //! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
 
+mod blocking;
 mod buffers;
+mod credential;
 mod disk;
-mod download;
 mod embedded;
 mod endpoint;
-#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
 mod index;
 mod presign;
-mod upload;
-mod uploading;
+mod runs;
+mod store;
 
+pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};
 
@@ -42,6 +43,9 @@ pub enum Error {
     /// The directory's `format` file is missing beside objects, or unreadable.
     #[error("the object store's format file is missing or damaged")]
     UnknownFormat,
+    /// The directory is of an older format and cannot be brought to this one; the text says why.
+    #[error("the object store cannot be brought to this program's format: {0}")]
+    Migration(String),
     /// The file system failed; the cause is for the log alone.
     #[error("object store failed while {doing}")]
     Storage {
@@ -58,6 +62,18 @@ impl Error {
     pub(crate) fn storage(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::Storage { doing, cause }
     }
+}
+
+/// How a request came to the S3 endpoint; the listener puts it into the request's extensions.
+///
+/// Customer keys (SSE-C) are accepted over [`Transport::Secure`] alone, as AWS does. A request
+/// without the extension counts as [`Transport::Insecure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Nobody on the way could read it: TLS, this machine's loopback, or a proxy with TLS.
+    Secure,
+    /// It may have been read on the way.
+    Insecure,
 }
 
 /// Where sealed values are kept.

@@ -1,5 +1,7 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
+use super::credentials::CredentialSection;
+use super::s3::S3Section;
 use super::units::{Size, Span};
 use anyhow::{bail, ensure};
 use serde::Deserialize;
@@ -35,6 +37,7 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) tls: Option<TlsSection>,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
     pub(crate) header_time_max: Span,
@@ -42,23 +45,12 @@ pub(crate) struct ApiSection {
     pub(crate) connections_max: usize,
 }
 
+/// Certificate chain and private key of a listener, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct S3Section {
-    pub(crate) listen: SocketAddr,
-    pub(crate) public_url: Option<String>,
-    pub(crate) bucket: String,
-    pub(crate) region: String,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key_file: Option<PathBuf>,
-    pub(crate) object_bytes_max: Size,
-    pub(crate) disk_reserve: Size,
-    pub(crate) transfers_max: usize,
-    pub(crate) body_idle: Span,
-    pub(crate) header_time_max: Span,
-    pub(crate) write_idle_max: Span,
-    pub(crate) connections_max: usize,
-    pub(crate) cors_origins: Vec<String>,
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    pub(crate) certificate_file: PathBuf,
+    pub(crate) key_file: PathBuf,
 }
 
 /// A subject, as the configuration spells it.
@@ -180,11 +172,11 @@ pub(crate) struct ClientSection {
     pub(crate) url: Option<String>,
     pub(crate) signing_key_file: PathBuf,
     pub(crate) issuer: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
-const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const API_PORT: u16 = 37_766;
-const S3_PORT: u16 = 37_767;
 /// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
 const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
 
@@ -219,32 +211,12 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            tls: None,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
             header_time_max: Span::secs(10),
             write_idle_max: Span::secs(60),
             connections_max: 10_000,
-        }
-    }
-}
-
-impl Default for S3Section {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(LOOPBACK, S3_PORT),
-            public_url: None,
-            bucket: "strongroom".into(),
-            region: "us-east-1".into(),
-            access_key_id: "STRONGROOM".into(),
-            secret_access_key_file: None,
-            object_bytes_max: Size::gib(5),
-            disk_reserve: Size::gib(1),
-            transfers_max: 256,
-            body_idle: Span::secs(60),
-            header_time_max: Span::secs(10),
-            write_idle_max: Span::secs(60),
-            connections_max: 1_000,
-            cors_origins: Vec::new(),
         }
     }
 }
@@ -330,6 +302,7 @@ impl Default for ClientSection {
             url: None,
             signing_key_file: "application.key.pem".into(),
             issuer: None,
+            ca_file: None,
         }
     }
 }
@@ -347,22 +320,22 @@ impl Config {
 
     /// What types alone cannot say.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        for (key, listen) in [
-            ("api.listen", self.api.listen),
-            ("s3.listen", self.s3.listen),
+        let (api, s3) = (&self.api, &self.s3);
+        for (section, url, tls) in [
+            ("api", &api.public_url, &api.tls),
+            ("s3", &s3.public_url, &s3.tls),
         ] {
-            ensure!(
-                listen.ip().is_loopback(),
-                "{key}: this version speaks plain HTTP and listens on loopback alone; \
-                 put a TLS proxy on this host in front and set public_url"
-            );
-        }
-        let urls = [("api", &self.api.public_url), ("s3", &self.s3.public_url)];
-        for (section, url) in urls {
             let Some(url) = url else { continue };
             if strongroom_api::Origin::of(url).is_none() {
                 bail!("{section}.public_url: an absolute http or https URL is wanted");
             }
+            let plain = url
+                .get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+            ensure!(
+                !plain || tls.is_none(),
+                "{section}.public_url: https, as {section}.tls is set"
+            );
         }
         ensure!(
             self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
@@ -380,10 +353,6 @@ impl Config {
             );
         }
         ensure!(
-            self.s3.object_bytes_max.0 <= Size::gib(5).0,
-            "s3.object_bytes_max: at most 5 GiB"
-        );
-        ensure!(
             self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
             "tokens.metadata_bytes_max: at most 128 KiB"
         );
@@ -391,14 +360,38 @@ impl Config {
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
             "tokens.lifetime: 0, or at least urls.upload"
         );
-        ensure!(
-            self.s3.body_idle.0.as_secs() >= 1,
-            "s3.body_idle: at least 1 s"
-        );
+        self.s3.check()?;
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"
         );
+        Ok(())
+    }
+
+    /// The same with one more credential of the S3 endpoint, if it can be.
+    pub(crate) fn with_credential(mut self, credential: CredentialSection) -> anyhow::Result<Self> {
+        self.s3.credential.push(credential);
+        self.check()?;
+        Ok(self)
+    }
+
+    /// What a listener needs before it may serve anybody.
+    pub(crate) fn check_listeners(&self, behind_proxy: bool) -> anyhow::Result<()> {
+        let (api, s3) = (&self.api, &self.s3);
+        for (section, listen, tls, url) in [
+            ("api", api.listen.ip(), &api.tls, &api.public_url),
+            ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
+        ] {
+            ensure!(
+                listen.is_loopback() || tls.is_some() || behind_proxy,
+                "{section}.listen: plain HTTP is spoken on loopback alone; set {section}.tls, or \
+                 start with --behind-proxy behind a proxy that brings TLS"
+            );
+            ensure!(
+                !listen.is_unspecified() || url.is_some(),
+                "{section}.public_url: wanted, as clients cannot reach {listen} by that name"
+            );
+        }
         Ok(())
     }
 }
