@@ -28,13 +28,13 @@ use tower::ServiceExt;
 #[test]
 fn a_full_disk_is_unavailable_and_the_rest_internal() {
     use std::io;
-    let full = super::failed(io::Error::from(io::ErrorKind::StorageFull));
+    let full = super::refused(io::Error::from(io::ErrorKind::StorageFull).into());
     assert_eq!(
         (full.code(), full.status().as_u16()),
         ("ServiceUnavailable", 503)
     );
     assert_eq!(
-        super::failed(io::Error::other("secret path")),
+        super::refused(io::Error::other("secret path").into()),
         strongroom_s3::S3Error::INTERNAL
     );
 }
@@ -115,6 +115,7 @@ fn world_with(change: impl FnOnce(&mut EmbeddedConfig)) -> World {
         bucket: "vault".into(),
         public_url: "http://objects.test:9000".into(),
         object_bytes_max: LIMIT,
+        inline_bytes_max: 0,
         disk_reserve_bytes: 0,
         access_key_id: "AKIDEXAMPLE".into(),
         cors_origins: vec!["https://frame.test".into()],
@@ -191,14 +192,11 @@ impl World {
         }
     }
 
-    /// The only file under `objects`, or none.
+    /// The only file under `runs`, or none.
     fn stored_file(&self) -> Option<std::path::PathBuf> {
-        let path = self
-            .dir
-            .path()
-            .join("store/objects/ab")
-            .join(OBJECT.to_string());
-        path.exists().then_some(path)
+        let shelves = std::fs::read_dir(self.dir.path().join("store/runs")).unwrap();
+        let mut files = shelves.flat_map(|shelf| std::fs::read_dir(shelf.unwrap().path()).unwrap());
+        files.next().map(|file| file.unwrap().path())
     }
 
     fn unfinished(&self) -> usize {

@@ -125,7 +125,7 @@ async fn objects_are_there_after_a_restart() {
     } = world;
     drop((store, router));
     let as_clock: Arc<dyn Clock> = clock.clone();
-    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), as_clock).unwrap();
+    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), &store_key(), Vec::new(), as_clock).unwrap();
     let router = store.router();
     let world = World {
         dir,

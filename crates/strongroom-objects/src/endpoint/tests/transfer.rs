@@ -97,7 +97,7 @@ async fn ranged(world: &World, range: &str) -> Answer {
 #[tokio::test]
 async fn values_that_end_near_a_block_of_the_file_come_back_whole() {
     let world = world();
-    let block = crate::upload::BLOCK_BYTES;
+    let block = crate::runs::BLOCK_BYTES;
     for len in (block - 2000..=block + 1000).step_by(333) {
         assert_eq!(world.put(bytes(len)).await.status, 200);
         assert_eq!(world.get().await.body, bytes(len), "{len}");
