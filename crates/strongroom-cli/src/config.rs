@@ -4,6 +4,7 @@
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
 mod credentials;
+mod s3;
 mod sections;
 mod units;
 
@@ -169,12 +170,14 @@ mod tests {
             "[urls]\ndownload = \"61s\"",
             "[urls]\nupload = \"8d\"",
             "[urls]\nupload = \"0s\"",
-            "[s3]\nobject_bytes_max = \"6GiB\"",
+            "[s3]\nobject_bytes_max = \"5121GiB\"",
             "[api]\npublic_url = \"vault.example.org\"",
             "[tokens]\nmetadata_bytes_max = \"1MiB\"",
             "[s3]\ninline_bytes_max = \"2MiB\"",
             "[s3]\nuploads_max = 0",
             "[s3]\nupload_life = \"0\"",
+            "[s3]\nobject_downloads_max = 0",
+            "[s3]\nbody_rate_min = \"2GiB\"",
             "[api.tls]\ncertificate_file = \"cert.pem\"",
             "[s3]\npublic_url = \"http://objects.example.org\"\n\
              [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",

@@ -9,7 +9,6 @@ use crate::disk::format::Layout;
 use crate::index::{Bucket, Condition, CreateBucket};
 use crate::presign::{Presigned, Presigner};
 use crate::store::{Limits, Store, StoreError};
-use crate::uploading::Uploading;
 use crate::{Error, ObjectStore, endpoint};
 use async_trait::async_trait;
 use std::io;
@@ -23,7 +22,6 @@ use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
 use strongroom_s3::sigv4::SigningSecret;
-use tokio::sync::Semaphore;
 
 /// Owner of the vault's bucket: a name that no credential can have.
 const VAULT_OWNER: &str = "(vault)";
@@ -61,8 +59,13 @@ pub struct EmbeddedConfig {
     pub cors_origins: Vec<String>,
     /// Uploads and downloads at a time; more are answered 503 `SlowDown`.
     pub transfers_max: usize,
+    /// Downloads of one object of the vault's bucket at a time; more are answered 503 `SlowDown`.
+    pub object_downloads_max: u32,
     /// Seconds an upload may send nothing before it is ended.
     pub body_idle_s: u32,
+    /// Least bytes a second of an upload or download, on average over `body_idle_s`; slower ones
+    /// are ended. 0 takes any rate.
+    pub body_bytes_per_s_min: u32,
 }
 
 impl Default for EmbeddedConfig {
@@ -80,7 +83,9 @@ impl Default for EmbeddedConfig {
             access_key_id: "STRONGROOM".into(),
             cors_origins: Vec::new(),
             transfers_max: 256,
+            object_downloads_max: 16,
             body_idle_s: 60,
+            body_bytes_per_s_min: 1 << 10,
         }
     }
 }
@@ -93,8 +98,7 @@ pub struct Embedded {
     /// The vault's own bucket.
     pub(crate) vault_bucket: Arc<Bucket>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) transfers: Arc<Semaphore>,
-    pub(crate) uploading: Uploading,
+    pub(crate) gates: endpoint::Gates,
     _sweeper: Sweeper,
 }
 
@@ -119,6 +123,8 @@ impl Embedded {
             config.access_key_id.clone(),
             secret,
         )?;
+        let vault = Arc::clone(presigner.credential());
+        let gates = endpoint::Gates::new(&config, vault, credentials)?;
         let layout = Layout {
             dir: &config.dir,
             bucket: &config.bucket,
@@ -134,16 +140,14 @@ impl Embedded {
         };
         let store = Store::start(disk, store_key, Arc::clone(&clock), limits);
         let store = store.map_err(opening)?;
-        let buckets = make_buckets(&store, &config.bucket, &credentials);
+        let buckets = make_buckets(&store, &config.bucket, &gates);
         let vault_bucket = wait(buckets).map_err(Error::storage("making buckets"))??;
-        let transfers = Arc::new(Semaphore::new(config.transfers_max));
         Ok(Arc::new(Self {
             config,
             presigner,
             vault_bucket,
             clock,
-            transfers,
-            uploading: Uploading::default(),
+            gates,
             _sweeper: Sweeper::start(&store).map_err(Error::storage("starting a thread"))?,
             store,
         }))
@@ -171,9 +175,6 @@ fn check(config: &EmbeddedConfig) -> Result<(), Error> {
     if config.inline_bytes_max > INLINE_BYTES_MAX {
         return bad("inline_bytes_max is over 1 MiB");
     }
-    if config.transfers_max == 0 || config.transfers_max > Semaphore::MAX_PERMITS {
-        return bad("transfers_max must be at least 1");
-    }
     Ok(())
 }
 
@@ -181,15 +182,11 @@ fn check(config: &EmbeddedConfig) -> Result<(), Error> {
 async fn make_buckets(
     store: &Store,
     vault_bucket: &str,
-    credentials: &[S3Credential],
+    gates: &endpoint::Gates,
 ) -> Result<Arc<Bucket>, Error> {
     let vault_bucket = make_bucket(store, vault_bucket, VAULT_OWNER).await?;
-    for credential in credentials {
-        for name in &credential.buckets {
-            if !name.ends_with('*') {
-                make_bucket(store, name, &credential.name).await?;
-            }
-        }
+    for (name, owner) in gates.access.named_buckets() {
+        make_bucket(store, &name, &owner).await?;
     }
     Ok(vault_bucket)
 }

@@ -13,7 +13,6 @@ mod index;
 mod presign;
 mod runs;
 mod store;
-mod uploading;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
