@@ -2,7 +2,7 @@
 
     powerloss.py --binary PATH                 200 cuts (2,000 with --long)
     powerloss.py --binary PATH --no-sync       the same with syncs ignored: passes only if a loss is found
-    powerloss.py --binary PATH --kill9         kill -9 amid a hundred concurrent tokenizes, 20 rounds
+    powerloss.py --binary PATH --kill9         kill -9 amid a hundred concurrent tokenizes and S3 clients, 20 rounds
 
 `--no-sync` tries all files, then each store alone; `--no-sync PATTERN` only paths that match. Each cut prints
 its seed; the kind and moment of the cut and what survives are drawn from it. `--seed N --cuts 1` repeats
@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 
+import objects
 import vault
 from ledger import Broken, Ledger
 from mount import Forgetful
@@ -30,25 +31,35 @@ NO_SYNC = ["*", "*/audit*", "*/objects*", "*records*"]
 CUTS_PER_VAULT = 50  # then a new one is made, and making it is cut too
 INIT_CUTS_PER_VAULT = 8
 CLIENTS, KILL_CLIENTS = [8, 40], 100
+OBJECT_CLIENTS = 6  # ordinary S3 clients beside them
 SYNC_MS = [0, 4]  # a slow disk makes large batches, and a cut in the middle of one likelier
 OLD_TOKENS_SAMPLED = 15
 FAULTS_MAX = 5
 LOST_CONNECTION = (OSError, http.client.HTTPException)
 
 
-def work(server, signer, ledger, seed, fault_allowed, clients, tokenize_only=False):
-    """Starts the clients; returns a function that waits for them and raises what they found.
+def work(server, signer, ledger, kept, seed, fault_allowed, clients, tokenize_only=False):
+    """Starts the clients, of tokens and of objects; returns a function that waits for them and raises what
+    they found.
 
     A client ends at the first lost connection. Before the cut every answer must be 200.
     """
     faults = []
 
+    def tokens(rng):
+        client = vault.Client(server.addresses["api"], signer)
+        return client, lambda: step(client, ledger, rng, tokenize_only)
+
+    def ordinary(rng, number):
+        client = objects.S3(server.addresses["s3"])
+        return client, lambda: kept.step(client, number, rng)
+
     def one(number):
         rng = random.Random(f"{seed}/{number}")
-        client = vault.Client(server.addresses["api"], signer)
+        client, again = tokens(rng) if number < clients else ordinary(rng, number - clients)
         try:
             while True:
-                step(client, ledger, rng, tokenize_only)
+                again()
         except LOST_CONNECTION:
             if not fault_allowed():
                 faults.append(Broken("a connection was lost while server and power were on"))
@@ -60,7 +71,7 @@ def work(server, signer, ledger, seed, fault_allowed, clients, tokenize_only=Fal
         finally:
             client.close()
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(clients)]
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(clients + OBJECT_CLIENTS)]
     for thread in threads:
         thread.start()
 
@@ -108,7 +119,7 @@ class PowerCuts:
         self.deaf = deaf
         self.directory = os.path.join(disk.path, "vault")
         self.server = None
-        self.ledger = None
+        self.ledger = self.objects = None
         self.init_changes = self.start_changes = None  # how many a whole run makes, as last seen
         self.ending = threading.Event()  # the server is being killed
 
@@ -199,9 +210,10 @@ class PowerCuts:
         self.disk.wipe()
         if self._init() != 0:
             raise NotMade("init fails on an empty disk")
+        objects.configure(self.directory)
         self.disk.sync()
         self.signer = self._signer()
-        self.ledger = Ledger()
+        self.ledger, self.objects = Ledger(), objects.Objects()
         try:
             self._start()
         except Broken as fault:
@@ -215,11 +227,11 @@ class PowerCuts:
         seed = self.next_seed()
         rng = random.Random(seed)
         kind = rng.choice(["signal", "kill", "change", "sync", "sync", "start"])
-        tokens = len(self.ledger.promises)
+        tokens, bodies = len(self.ledger.promises), self.objects.seeds
         self.disk.slow(rng.choice(SYNC_MS))
         self.ending.clear()
         clients = rng.choice(CLIENTS)
-        finish = work(self.server, self.signer, self.ledger, seed, self._fault_allowed, clients)
+        finish = work(self.server, self.signer, self.ledger, self.objects, seed, self._fault_allowed, clients)
         try:
             if kind in ("change", "start"):
                 self.disk.arm(rng.randint(1, 600))
@@ -237,15 +249,19 @@ class PowerCuts:
         self.disk.slow(0)
         finish()
         lost = self.disk.lose_power(seed)
-        made = len(self.ledger.promises) - tokens
+        made, bodies = len(self.ledger.promises) - tokens, self.objects.seeds - bodies
         if kind == "start":
             lost = self._cut_start(rng.randint(1, self.start_changes + 1), seed)
-        print(f"cut seed {seed}: {kind}, {clients} clients, {made} tokens before it, lost {lost}", flush=True)
+        print(f"cut seed {seed}: {kind}, {clients} clients, {made} tokens and {bodies} objects before it, lost {lost}", flush=True)
         self._start()
-        self.ledger.check(self.server, self.signer, os.path.join(self.directory, "data"), OLD_TOKENS_SAMPLED)
+        self._check(OLD_TOKENS_SAMPLED)
 
     def check_all(self):
-        self.ledger.check(self.server, self.signer, os.path.join(self.directory, "data"))
+        self._check()
+
+    def _check(self, sample=None):
+        self.ledger.check(self.server, self.signer, os.path.join(self.directory, "data"), sample)
+        self.objects.check(self.server.addresses["s3"])
 
     def _cut_start(self, changes, seed):
         """Starts the server and cuts before its given change to the disk. Returns what was lost."""
@@ -309,17 +325,18 @@ def run_kills(binary, rounds, seed):
     scratch = tempfile.mkdtemp(prefix="kill9-")
     directory = os.path.join(scratch, "vault")
     passed, faults, server = 0, [], None
-    ledger = Ledger()
+    ledger, kept = Ledger(), objects.Objects()
     try:
         if vault.init(binary, directory, os.path.join(scratch, "init.log")) != 0:
             return 0, ["init fails on an empty directory"]
+        objects.configure(directory)
         signer = vault.Signer(os.path.join(directory, "application.key.pem"))
         server = vault.Server(binary, directory, scratch).wait_until_ready()
         for number in range(seed, seed + rounds):
             rng = random.Random(number)
             before = len(ledger.promises)
             ending = threading.Event()
-            finish = work(server, signer, ledger, number, ending.is_set, KILL_CLIENTS, number % 2 == 0)
+            finish = work(server, signer, ledger, kept, number, ending.is_set, KILL_CLIENTS, number % 2 == 0)
             try:
                 time.sleep(rng.uniform(0.05, 0.5))
             finally:
@@ -330,6 +347,7 @@ def run_kills(binary, rounds, seed):
             server = vault.Server(binary, directory, scratch).wait_until_ready()
             sample = OLD_TOKENS_SAMPLED if number < seed + rounds - 1 else None
             ledger.check(server, signer, os.path.join(directory, "data"), sample)
+            kept.check(server.addresses["s3"])
             passed += 1
     except (Broken, vault.DidNotStart) as fault:
         faults.append(str(fault))

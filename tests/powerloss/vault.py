@@ -103,7 +103,8 @@ class Answer:
 
     def __init__(self, response):
         self.status = response.status
-        self.request_id = response.getheader("x-request-id")
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.request_id = self.headers.get("x-request-id")
         self.body = response.read()
 
     @property
@@ -122,7 +123,7 @@ class Client:
         self.signer = signer
         self.connections = {}
 
-    def _request(self, method, authority, target, body, headers):
+    def request(self, method, authority, target, body, headers):
         connection = self.connections.get(authority)
         if connection is None:
             connection = http.client.HTTPConnection(authority, timeout=REQUEST_WAIT_S)
@@ -136,12 +137,12 @@ class Client:
 
     def call(self, path, body):
         headers = {"authorization": self.signer.token(), "content-type": "application/json"}
-        return self._request("POST", self.api, path, json.dumps(body), headers)
+        return self.request("POST", self.api, path, json.dumps(body), headers)
 
     def _follow(self, method, url, headers, body=None):
         parts = urllib.parse.urlsplit(url)
         sent = {name: value for name, value in headers.items() if name.lower() != "host"}
-        return self._request(method, parts.netloc, f"{parts.path}?{parts.query}", body, sent)
+        return self.request(method, parts.netloc, f"{parts.path}?{parts.query}", body, sent)
 
     def tokenize(self):
         return self.call("/tokenize", {"metadata": None})

@@ -190,7 +190,12 @@ async fn values_of_every_edge_length_come_back_whole_and_in_parts() {
             assert_eq!(world.files().len(), in_file, "{length} {known:?}");
             let stat = world.store.stat(&world.bucket, "k").await.unwrap().unwrap();
             assert_eq!((stat.size, stat.etag), (length as u64, written.etag));
-            for (from, to) in [(0, 1), (1, 2), (length / 2, length / 2 + 70_000), (65_535, 65_537)] {
+            for (from, to) in [
+                (0, 1),
+                (1, 2),
+                (length / 2, length / 2 + 70_000),
+                (65_535, 65_537),
+            ] {
                 let (from, to) = (from.min(length), to.min(length));
                 let range = Some(from as u64..to as u64);
                 let got = world.read("k", Some(&customer(1)), range).await.unwrap();
@@ -269,9 +274,18 @@ async fn more_or_fewer_bytes_than_announced_or_allowed_are_refused() {
                 .await
         }
     };
-    for (sent, length) in [(6, 5), (4, 5), (70_000, 65_536), (65_536, 70_000), (65_536, 65_537)] {
+    for (sent, length) in [
+        (6, 5),
+        (4, 5),
+        (70_000, 65_536),
+        (65_536, 70_000),
+        (65_536, 65_537),
+    ] {
         let refused = put(value(sent, 1), Some(length)).await;
-        assert!(matches!(refused, Err(StoreError::Length)), "{sent} {length}");
+        assert!(
+            matches!(refused, Err(StoreError::Length)),
+            "{sent} {length}"
+        );
     }
     let announced = put(Vec::new(), Some(OBJECT_MAX + 1)).await;
     assert!(matches!(announced, Err(StoreError::TooLarge { .. })));

@@ -148,7 +148,13 @@ async fn rows_cannot_be_swapped_or_altered() {
 async fn a_server_key_of_another_object_does_not_open() {
     let world = world().await;
     for (key, seed) in [("a", 1), ("b", 2)] {
-        let put = world.put_as(key, Keying::Server, &value(100, seed), None, Condition::None);
+        let put = world.put_as(
+            key,
+            Keying::Server,
+            &value(100, seed),
+            None,
+            Condition::None,
+        );
         put.await.unwrap();
     }
     let world = world.attack(&copy("sealed_key")).await;
