@@ -100,7 +100,14 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::new(records),
-        objects: Embedded::open(config, secret, Arc::clone(clock)).unwrap(),
+        objects: Embedded::open(
+            config,
+            secret,
+            &keyring.index().store_key(),
+            Vec::new(),
+            Arc::clone(clock),
+        )
+        .unwrap(),
         audit: Arc::clone(log),
         clock: Arc::clone(clock),
         rules: Rules::default(),
