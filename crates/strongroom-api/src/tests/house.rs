@@ -95,7 +95,8 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
         disk_reserve_bytes: 0,
         ..EmbeddedConfig::default()
     };
-    let secret = SigningSecret::derived(&keyring.index().store_key());
+    let store_key = keyring.index().store_key();
+    let secret = SigningSecret::derived(&store_key);
     let records = Sqlite::open(SqliteConfig::new(dir.path().join("records.sqlite3"))).unwrap();
     let vault = Vault::open(Parts {
         keyring,
@@ -103,7 +104,7 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
         objects: Embedded::open(
             config,
             secret,
-            &keyring.index().store_key(),
+            &store_key,
             Vec::new(),
             Arc::clone(clock),
         )
