@@ -30,7 +30,7 @@ const OBJECT_BYTES_MAX: u64 = 5 << 40;
 /// Most bytes of an object that may be kept in the index.
 const INLINE_BYTES_MAX: u32 = 1 << 20;
 /// How often old uploads and left-over files are looked for.
-const SWEEP: Duration = Duration::from_secs(120);
+const SWEEP: Duration = Duration::from_mins(2);
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone)]
@@ -123,8 +123,7 @@ impl Embedded {
             config.access_key_id.clone(),
             secret,
         )?;
-        let vault = Arc::clone(presigner.credential());
-        let gates = endpoint::Gates::new(&config, vault, credentials)?;
+        let gates = endpoint::Gates::new(&config, presigner.credential(), credentials)?;
         let layout = Layout {
             dir: &config.dir,
             bucket: &config.bucket,

@@ -101,7 +101,7 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::new(records),
-        objects: Embedded::open(config, secret, &store_key, vec![], Arc::clone(clock)).unwrap(),
+        objects: Embedded::open(config, secret, &store_key, Vec::new(), Arc::clone(clock)).unwrap(),
         audit: Arc::clone(log),
         clock: Arc::clone(clock),
         rules: Rules::default(),

@@ -175,10 +175,15 @@ impl Ground {
             ..EmbeddedConfig::default()
         };
         let keys = self.keys();
-        let store_key = keys.index().store_key();
-        let secret = SigningSecret::derived(&store_key);
-        let objects_clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let objects = Embedded::open(config, secret, &store_key, vec![], objects_clock).unwrap();
+        let secret = SigningSecret::derived(&keys.index().store_key());
+        let objects = Embedded::open(
+            config,
+            secret,
+            &keys.index().store_key(),
+            Vec::new(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        )
+        .unwrap();
         let vault = Vault::open(Parts {
             keyring: self.keys(),
             records: Arc::clone(&records) as Arc<dyn RecordStore>,

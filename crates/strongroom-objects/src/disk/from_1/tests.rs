@@ -15,7 +15,7 @@ fn layout(dir: &Path) -> Layout<'_> {
     Layout {
         dir,
         bucket: "vault",
-        owner: "owner",
+        owner: "(vault)",
         now: UnixMillis(5),
     }
 }

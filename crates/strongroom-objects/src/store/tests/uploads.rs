@@ -1,9 +1,9 @@
 //! Multipart uploads.
 
 use super::*;
-use multipart::PART_BYTES_MIN;
 
-const PART: usize = PART_BYTES_MIN as usize;
+/// [`multipart::PART_BYTES_MIN`].
+const PART: usize = 5 << 20;
 
 impl World {
     pub(super) async fn begin(&self, key: &str, keying: Keying) -> String {
@@ -183,7 +183,8 @@ async fn a_part_needs_the_uploads_key_name_and_number() {
     assert!(matches!(none, Err(StoreError::UploadWantsKey)));
     let other = world.part_as("l", &id, 1, Some(customer(1)), b"a").await;
     assert!(matches!(other, Err(StoreError::NoSuchUpload)));
-    let unknown = world.part_as("k", &"0".repeat(64), 1, Some(customer(1)), b"a");
+    let id_of_none = "0".repeat(64);
+    let unknown = world.part_as("k", &id_of_none, 1, Some(customer(1)), b"a");
     assert!(matches!(unknown.await, Err(StoreError::NoSuchUpload)));
     for number in [0, 10_001] {
         let refused = world.part_as("k", &id, number, Some(customer(1)), b"a");
