@@ -86,11 +86,19 @@ impl Request {
 
     /// Sends it and reads the answer, if one comes.
     pub fn try_send(&self, to: SocketAddr) -> io::Result<Answer> {
-        let mut stream = connect(to)?;
+        self.try_send_over(&mut connect(to)?, to)
+    }
+
+    /// The same over a connection that stands already, such as one with TLS.
+    pub fn try_send_over(
+        &self,
+        stream: &mut (impl Read + Write),
+        to: SocketAddr,
+    ) -> io::Result<Answer> {
         stream.write_all(self.head(to).as_bytes())?;
         // A server may answer before it has read everything.
-        let _ = stream.write_all(&self.body);
-        Answer::read(&mut stream, self.method == "HEAD")
+        let _ = stream.write_all(&self.body).and_then(|()| stream.flush());
+        Answer::read(stream, self.method == "HEAD")
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod http;
 pub mod jwt;
 pub mod marks;
+pub mod tls;
 pub mod vault;
 mod wait;
 
@@ -16,5 +17,6 @@ pub use clock::FakeClock;
 pub use http::{Answer, Request};
 pub use jwt::Key;
 pub use marks::Marks;
+pub use tls::Authority;
 pub use vault::{Setup, Signed, Vault};
 pub use wait::{eventually, now_s};

@@ -43,6 +43,7 @@ pub struct Vault {
     root: PathBuf,
     data: PathBuf,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     under: Vec<String>,
     clock: Option<FakeClock>,
     key: Key,
@@ -85,6 +86,7 @@ impl Vault {
             .arg(self.root.join("strongroom.toml"))
             .arg("--ready-file")
             .arg(ready)
+            .args(&self.arguments)
             .env("STRONGROOM__API__LISTEN", "127.0.0.1:0")
             .env("STRONGROOM__S3__LISTEN", "127.0.0.1:0")
             .env("STRONGROOM__S3__DISK_RESERVE", "0B")

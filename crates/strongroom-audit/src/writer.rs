@@ -16,9 +16,6 @@ const BUFFERED_FLUSH: Duration = Duration::from_millis(500);
 const FULL_RETRY: Duration = Duration::from_secs(1);
 /// Buffered bytes that wake the writer before its timer does.
 const BUFFERED_BYTES_WAKE: usize = 1024 * 1024;
-/// How often, and how long each time, a sync waits for callers who are expected to come.
-const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(600);
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 
@@ -151,30 +148,15 @@ impl Shared {
         if queue.closed && queue.lines.is_empty() && batch.is_empty() {
             return None;
         }
+        let waiting = queue.answers.len();
         drop(queue);
-        self.linger(crowd);
+        crowd.linger(waiting, || {
+            let queue = self.lock();
+            (!queue.closed).then_some(queue.answers.len())
+        });
         let mut queue = self.lock();
         batch.append(&mut queue.lines);
         Some(std::mem::take(&mut queue.answers))
-    }
-
-    /// Gives concurrent callers time to join: a sync shared by many costs each of them little.
-    /// Sleeping, unlike waiting, costs those who append no wake-up.
-    fn linger(&self, crowd: &Crowd) {
-        let mut idle_steps = 0;
-        let mut waiting = self.lock().answers.len();
-        for _ in 0..LINGER_STEPS {
-            if waiting == 0 || !crowd.is_worth_waiting(waiting, idle_steps) {
-                return;
-            }
-            std::thread::sleep(LINGER_STEP);
-            let queue = self.lock();
-            if queue.closed {
-                return;
-            }
-            idle_steps += usize::from(queue.answers.len() == waiting);
-            waiting = queue.answers.len();
-        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! It is read once and never changed afterwards. Unknown keys are refused. Secrets come by
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
+mod credentials;
 mod sections;
 mod units;
 
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection};
+pub(crate) use credentials::CredentialSection;
+pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
 
 pub(crate) use units::Span;
 
@@ -168,11 +170,48 @@ mod tests {
             "[urls]\nupload = \"8d\"",
             "[urls]\nupload = \"0s\"",
             "[s3]\nobject_bytes_max = \"6GiB\"",
-            "[api]\nlisten = \"0.0.0.0:37766\"",
             "[api]\npublic_url = \"vault.example.org\"",
             "[tokens]\nmetadata_bytes_max = \"1MiB\"",
+            "[s3]\ninline_bytes_max = \"2MiB\"",
+            "[s3]\nuploads_max = 0",
+            "[s3]\nupload_life = \"0\"",
+            "[api.tls]\ncertificate_file = \"cert.pem\"",
+            "[s3]\npublic_url = \"http://objects.example.org\"\n\
+             [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
         ] {
             assert!(parse_with(text, &[]).is_err(), "{text}");
+        }
+    }
+
+    const TLS: &str = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n\
+                       [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
+
+    #[test]
+    fn plain_http_leaves_loopback_behind_a_proxy_only() {
+        let open = "[api]\nlisten = \"192.0.2.1:1\"\n[s3]\nlisten = \"192.0.2.1:2\"\n";
+        let config = parse_with(open, &[]).unwrap();
+        let said = config.check_listeners(false).unwrap_err().to_string();
+        assert!(
+            said.contains("api.listen") && said.contains("api.tls"),
+            "{said}"
+        );
+        config.check_listeners(true).unwrap();
+        let config = parse_with(&format!("{open}{TLS}"), &[]).unwrap();
+        config.check_listeners(false).unwrap();
+        parse_with("", &[]).unwrap().check_listeners(false).unwrap();
+    }
+
+    #[test]
+    fn a_listener_on_every_address_needs_a_name() {
+        let every = "[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
+                     [s3]\nlisten = \"[::]:2\"\n";
+        let config = parse_with(&format!("{every}{TLS}"), &[]).unwrap();
+        for behind_proxy in [false, true] {
+            let said = config
+                .check_listeners(behind_proxy)
+                .unwrap_err()
+                .to_string();
+            assert!(said.contains("s3.public_url"), "{said}");
         }
     }
 }

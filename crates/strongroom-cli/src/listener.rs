@@ -1,5 +1,6 @@
-//! The connection loop: accept, serve, and drain when the vault stops.
+//! The connection loop: accept, shake hands, serve, and drain when the vault stops.
 
+use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -10,9 +11,11 @@ use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -22,7 +25,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Longest time from a connection's first byte, or its last answer, to a whole header.
+    /// Longest time from a connection's first byte, or its last answer, to a whole header; a TLS
+    /// handshake before that may take as long.
     pub(crate) header_time_max: Duration,
     /// Longest time that a client may read nothing while an answer waits.
     pub(crate) write_idle_max: Duration,
@@ -39,9 +43,10 @@ pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, So
     Ok((listener, address))
 }
 
-/// Accepts until `stop` turns true. Connections run on in `connections`.
+/// Accepts until `stop` turns true, over TLS if there is one. Connections run on in `connections`.
 pub(crate) async fn accept(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     mut stop: watch::Receiver<bool>,
@@ -60,7 +65,8 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let serving = serve(stream, router.clone(), limits, stop.clone());
+                let tls = tls.as_ref().map(|tls| tls.borrow().clone());
+                let serving = serve(stream, tls, router.clone(), limits, stop.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(slot);
@@ -74,13 +80,41 @@ pub(crate) async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+/// The handshake is part of it, so that a slow one keeps nobody else from being accepted.
+async fn serve(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are single writes; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
     let mut stream = Box::pin(TimeoutStream::new(stream));
     stream
         .as_mut()
         .set_write_timeout_pinned(Some(limits.write_idle_max));
+    let Some(tls) = tls else {
+        return speak(stream, router, limits, stop).await;
+    };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(limits.header_time_max, tls.accept(stream)) => shaken,
+        () = stopped(&mut stop) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(stream, router, limits, stop).await,
+        // Scanners and clients without TLS come all day.
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took longer than header_time_max"),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
     let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -10,8 +10,11 @@ mod dev;
 mod init;
 mod listener;
 mod process;
+mod s3;
 mod serve;
 mod stores;
+mod tls;
+mod transport;
 
 use clap::{Parser, Subcommand};
 use client::{ClientCommand, ClientSettings, ConnectArgs, Surroundings};
@@ -48,6 +51,9 @@ enum Command {
     /// The vault's time, after the system clock was set back
     #[command(subcommand)]
     Clock(clock::ClockCommand),
+    /// Credentials of the S3 endpoint
+    #[command(subcommand)]
+    S3(s3::S3Command),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -109,6 +115,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Init(command) => command.run(),
         Command::Serve(command) => command.run(find, &overrides, &surroundings()).await,
         Command::Clock(command) => command.run(find, &overrides).await,
+        Command::S3(command) => command.run(find, &overrides),
         Command::Client(command) => {
             let settings = match client_settings(find, &overrides) {
                 Ok(settings) => settings,
@@ -131,18 +138,19 @@ fn client_settings(
 ) -> anyhow::Result<Option<ClientSettings>> {
     let Some(path) = find()? else { return Ok(None) };
     let config = config::load(&path, overrides)?;
-    let url = match config
-        .client
-        .url
-        .clone()
-        .or_else(|| config.api.public_url.clone())
-    {
-        Some(url) => url,
-        None => format!("http://{}", config.api.listen),
-    };
+    let (client, api) = (&config.client, &config.api);
+    let scheme = api.tls.as_ref().map_or("http", |_| "https");
+    let listening = || format!("{scheme}://{}", api.listen);
+    let url = client.url.clone().or_else(|| api.public_url.clone());
+    let url = url.unwrap_or_else(listening);
     Ok(Some(ClientSettings {
         url,
         signing_key_file: config.path(&config.client.signing_key_file),
         issuer: config.client.issuer.clone(),
+        ca_file: config
+            .client
+            .ca_file
+            .as_deref()
+            .map(|file| config.path(file)),
     }))
 }

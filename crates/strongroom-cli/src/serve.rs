@@ -1,19 +1,21 @@
 //! `strongroom serve`: config → open → serve, readable in one function.
 
+mod addresses;
+
+pub(crate) use addresses::Urls;
+
 use crate::client::Surroundings;
 use crate::config::{self, Config, SessionSection};
 use crate::dev::DevVault;
 use crate::listener::{self, Limits};
-use crate::process::{say, start_logging};
+use crate::process::start_logging;
 use crate::stores::{self, Stores};
-use crate::system_now;
+use crate::{system_now, transport};
+use addresses::{Bound, Listeners, write_ready_file};
 use anyhow::Context;
 use clap::Args;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Parts, Rules, Vault};
@@ -21,7 +23,6 @@ use strongroom_api::{Api, ApiConfig, Origin};
 use strongroom_core::time::Clock;
 use strongroom_records::RecordStore;
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -39,17 +40,13 @@ pub(crate) struct Serve {
     /// Run a throw-away vault with example commands; everything is removed at exit
     #[arg(long)]
     dev: bool,
+    /// Speak plain HTTP beyond loopback too, to a proxy that brings TLS; the proxy must set
+    /// x-forwarded-proto, and nobody but it may be able to reach the listeners
+    #[arg(long, conflicts_with = "dev")]
+    behind_proxy: bool,
     /// Write the listeners' addresses to this file, as JSON, once requests are served
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-}
-
-/// The two listeners, bound before anything is opened so that port 0 is known by then.
-struct Listeners {
-    api: TcpListener,
-    api_url: String,
-    s3: TcpListener,
-    s3_url: String,
 }
 
 impl Serve {
@@ -67,10 +64,12 @@ impl Serve {
             None => config::find_required(find)?,
         };
         let config = config::load(&path, overrides)?;
+        config.check_listeners(self.behind_proxy)?;
         start_logging(&config.log)?;
         let listeners = Listeners::bind(&config).await?;
-        let stores = stores::open(&config, &listeners.s3_url, system_now)?;
-        let served = serve(&config, listeners, stores, &mut stop, |urls| {
+        let stores = stores::open(&config, &listeners.s3.url, system_now)?;
+        let proxied = self.behind_proxy;
+        let served = serve(&config, proxied, listeners, stores, &mut stop, |urls| {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
@@ -82,54 +81,15 @@ impl Serve {
     }
 }
 
-/// Where the listeners can be reached.
-pub(crate) struct Urls {
-    pub(crate) api: String,
-    pub(crate) s3: String,
-    api_address: SocketAddr,
-    s3_address: SocketAddr,
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = async |key: &str, listen: SocketAddr| {
-            listener::bind(listen)
-                .await
-                .with_context(|| format!("{key}: cannot listen on {listen}"))
-        };
-        let (api, api_address) = bind("api.listen", config.api.listen).await?;
-        let (s3, s3_address) = bind("s3.listen", config.s3.listen).await?;
-        let url = |public: &Option<String>, address| {
-            public
-                .clone()
-                .unwrap_or_else(|| format!("http://{address}"))
-        };
-        Ok(Self {
-            api,
-            api_url: url(&config.api.public_url, api_address),
-            s3,
-            s3_url: url(&config.s3.public_url, s3_address),
-        })
-    }
-
-    fn urls(&self) -> anyhow::Result<Urls> {
-        Ok(Urls {
-            api: self.api_url.clone(),
-            s3: self.s3_url.clone(),
-            api_address: self.api.local_addr()?,
-            s3_address: self.s3.local_addr()?,
-        })
-    }
-}
-
 async fn serve(
     config: &Config,
+    behind_proxy: bool,
     listeners: Listeners,
     stores: Stores,
     stop_signal: &mut StopSignal,
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let urls = listeners.urls()?;
+    let urls = listeners.urls();
     let Stores {
         keyring,
         audit,
@@ -140,7 +100,7 @@ async fn serve(
     } = stores;
     let clock: Arc<dyn Clock> = clock;
     let verifier = Arc::new(open_verifier(config)?);
-    let s3_router = objects.router();
+    let s3_router = transport::told(objects.router(), behind_proxy);
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::clone(&records) as Arc<dyn RecordStore>,
@@ -160,9 +120,10 @@ async fn serve(
 
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
-    let accept = |listener, router, limits| {
+    let accept = |bound: Bound, router, limits| {
         tokio::spawn(listener::accept(
-            listener,
+            bound.tcp,
+            bound.tls,
             router,
             limits,
             stopping.clone(),
@@ -316,30 +277,4 @@ fn s3_limits(config: &Config) -> Limits {
         read_ahead_bytes: S3_READ_AHEAD_BYTES,
         connections_max: config.s3.connections_max,
     }
-}
-
-/// Written beside its place and renamed, so that a reader never sees half of it.
-fn write_ready_file(path: &Path, urls: &Urls) -> anyhow::Result<()> {
-    let json = serde_json::json!({
-        "api": urls.api_address.to_string(),
-        "s3": urls.s3_address.to_string(),
-        "api_url": urls.api,
-        "s3_url": urls.s3,
-        "pid": std::process::id(),
-    });
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let unfinished = PathBuf::from(name);
-    // Made anew, so that nothing is written through a link that somebody left there.
-    let _ = fs::remove_file(&unfinished);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .and_then(|mut file| writeln!(file, "{json}"))
-        .and_then(|()| fs::rename(&unfinished, path))
-        .with_context(|| path.display().to_string())?;
-    say(&format!("ready: {}", urls.api));
-    Ok(())
 }

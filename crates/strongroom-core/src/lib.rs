@@ -1,7 +1,7 @@
 //! The pure core: tokens, key schedule, record envelope, sealed runs and the grant rule.
 //!
-//! Nothing in here does I/O, reads a clock or the environment, or is `async`. Time and
-//! randomness are arguments. `docs/crypto.md` states every format byte by byte, and
+//! Nothing in here does I/O, reads a clock or the environment, or is `async`; only the wait of
+//! [`crowd`] blocks. Time and randomness are arguments. `docs/crypto.md` states every format byte by byte, and
 //! `docs/vectors/` holds the vectors that these modules are tested against.
 
 pub mod aead;

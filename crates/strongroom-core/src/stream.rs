@@ -16,10 +16,12 @@
 //! 65,536, or 0 in an empty run. The salt must be new at every attempt: two bodies under one salt
 //! would share nonces.
 //!
-//! The manifest and the sealed head of a stored object are in [`manifest`].
+//! The manifest and the sealed head of a stored object are in [`manifest`]; what the store keeps
+//! under its own key is in [`kept`].
 //!
 //! This module must not know where runs are kept, and draws no randomness itself.
 
+pub mod kept;
 pub mod manifest;
 
 use crate::aead::TAG_BYTES;
@@ -227,21 +229,39 @@ impl SegmentSealer {
             .len()
             .checked_sub(TAG_BYTES)
             .ok_or(Error::Malformed)?;
+        self.seal_from(segment, plain, &[], flag)
+    }
+
+    /// As [`SegmentSealer::seal`], but only the first `gathered` bytes of the plaintext are in
+    /// `segment`; the others are `rest`, which is not copied first.
+    pub fn seal_from(
+        &mut self,
+        segment: &mut [u8],
+        gathered: usize,
+        rest: &[u8],
+        flag: Flag,
+    ) -> Result<(), Error> {
+        let plain = gathered + rest.len();
         let fits = match (flag, plain) {
             (Flag::More, _) => plain == SEGMENT_BYTES,
             (_, 0) => self.counter == 0,
             _ => plain <= SEGMENT_BYTES,
         };
         let run_bytes = self.counter * SEGMENT + plain as u64;
-        if self.ended || !fits || run_bytes > RUN_BYTES_MAX {
+        let room = segment.len() == plain + TAG_BYTES;
+        if self.ended || !fits || !room || run_bytes > RUN_BYTES_MAX {
             return Err(Error::Malformed);
         }
-        let (text, tag_room) = segment.split_at_mut(plain);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(nonce(self.counter, flag), Aad::empty(), text)
+        let (text, rest_and_tag) = segment.split_at_mut(gathered);
+        self.key
+            .seal_in_place_scatter(
+                nonce(self.counter, flag),
+                Aad::empty(),
+                text,
+                rest,
+                rest_and_tag,
+            )
             .map_err(|_| Error::Malformed)?;
-        tag_room.copy_from_slice(tag.as_ref());
         self.counter += 1;
         self.ended = flag != Flag::More;
         Ok(())
@@ -285,14 +305,31 @@ impl SegmentOpener {
     /// Opens segment `index` in place and returns its plaintext. After a failure the buffer's
     /// content is undefined.
     pub fn open<'a>(&self, index: u64, segment: &'a mut [u8]) -> Result<&'a mut [u8], Error> {
-        if self.segment_bytes(index) != Some(segment.len()) {
-            return Err(Error::Sealed);
-        }
-        let last = index + 1 == segments(self.plain);
-        let flag = if last { self.end } else { Flag::More };
+        let flag = self.flag(index, segment.len())?;
         self.key
             .open_in_place(nonce(index, flag), Aad::empty(), segment)
             .map_err(|_| Error::Sealed)
+    }
+
+    /// Opens segment `index` into `plain`, which must be 16 bytes shorter. After a failure its
+    /// content is undefined.
+    pub fn open_to(&self, index: u64, segment: &[u8], plain: &mut [u8]) -> Result<(), Error> {
+        let flag = self.flag(index, segment.len())?;
+        let (text, tag) = segment
+            .split_at_checked(plain.len())
+            .ok_or(Error::Malformed)?;
+        self.key
+            .open_separate_gather(nonce(index, flag), Aad::empty(), text, tag, plain)
+            .map_err(|_| Error::Sealed)
+    }
+
+    /// The flag of segment `index`, which must have `bytes` bytes.
+    fn flag(&self, index: u64, bytes: usize) -> Result<Flag, Error> {
+        if self.segment_bytes(index) != Some(bytes) {
+            return Err(Error::Sealed);
+        }
+        let last = index + 1 == segments(self.plain);
+        Ok(if last { self.end } else { Flag::More })
     }
 }
 

@@ -5,8 +5,6 @@
 use crate::buffers::Pool;
 use crate::disk::{Disk, FileName};
 use crate::presign::{Presigned, Presigner};
-use crate::sigv4::SigningSecret;
-use crate::uploading::Uploading;
 use crate::{Error, ObjectStore, download, endpoint, upload};
 use async_trait::async_trait;
 use std::path::PathBuf;
@@ -15,7 +13,7 @@ use strongroom_core::secret::DataKey;
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
-use tokio::sync::Semaphore;
+use strongroom_s3::sigv4::SigningSecret;
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone)]
@@ -38,8 +36,13 @@ pub struct EmbeddedConfig {
     pub cors_origins: Vec<String>,
     /// Uploads and downloads at a time; more are answered 503 `SlowDown`.
     pub transfers_max: usize,
+    /// Downloads of one object of the vault's bucket at a time; more are answered 503 `SlowDown`.
+    pub object_downloads_max: u32,
     /// Seconds an upload may send nothing before it is ended.
     pub body_idle_s: u32,
+    /// Least bytes a second of an upload or download, on average over `body_idle_s`; slower ones
+    /// are ended. 0 takes any rate.
+    pub body_bytes_per_s_min: u32,
 }
 
 impl Default for EmbeddedConfig {
@@ -54,7 +57,9 @@ impl Default for EmbeddedConfig {
             access_key_id: "STRONGROOM".into(),
             cors_origins: Vec::new(),
             transfers_max: 256,
+            object_downloads_max: 16,
             body_idle_s: 60,
+            body_bytes_per_s_min: 1 << 10,
         }
     }
 }
@@ -66,8 +71,8 @@ pub struct Embedded {
     pub(crate) disk: Arc<Disk>,
     pub(crate) pool: Pool,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) transfers: Arc<Semaphore>,
-    pub(crate) uploading: Uploading,
+    pub(crate) store: Arc<crate::store::Store>,
+    pub(crate) gates: endpoint::Gates,
 }
 
 impl Embedded {
@@ -75,13 +80,11 @@ impl Embedded {
     pub fn open(
         config: EmbeddedConfig,
         secret: SigningSecret,
+        credentials: Vec<crate::S3Credential>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         if config.object_bytes_max > RUN_BYTES_MAX {
             return Err(Error::Config("object_bytes_max is over 5 GiB".into()));
-        }
-        if config.transfers_max == 0 || config.transfers_max > Semaphore::MAX_PERMITS {
-            return Err(Error::Config("transfers_max must be at least 1".into()));
         }
         let presigner = Presigner::new(
             &config.public_url,
@@ -91,7 +94,7 @@ impl Embedded {
             secret,
         )?;
         let disk = Arc::new(Disk::open(&config.dir, config.disk_reserve_bytes)?);
-        let transfers = Arc::new(Semaphore::new(config.transfers_max));
+        let gates = endpoint::Gates::new(&config, Arc::clone(presigner.credential()), credentials)?;
         let pool = Pool::new(upload::BUFFER_BYTES);
         Ok(Arc::new(Self {
             config,
@@ -99,8 +102,8 @@ impl Embedded {
             disk,
             pool,
             clock,
-            transfers,
-            uploading: Uploading::default(),
+            store: Arc::new(crate::store::Store {}),
+            gates,
         }))
     }
 

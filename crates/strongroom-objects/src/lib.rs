@@ -4,22 +4,25 @@
 //! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
 
 mod buffers;
+mod credential;
 mod disk;
 mod download;
 mod embedded;
 mod endpoint;
+#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
+mod index;
 mod presign;
-mod sigv4;
+mod store;
 mod upload;
-mod uploading;
 
+pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use presign::{Presigned, Presigner};
-pub use sigv4::SigningSecret;
 
 use async_trait::async_trait;
 use strongroom_core::secret::DataKey;
 use strongroom_core::{ObjectId, UnixMillis};
+pub use strongroom_s3::sigv4::SigningSecret;
 
 /// Why the object store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,18 @@ impl Error {
     pub(crate) fn storage(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::Storage { doing, cause }
     }
+}
+
+/// How a request came to the S3 endpoint; the listener puts it into the request's extensions.
+///
+/// Customer keys (SSE-C) are accepted over [`Transport::Secure`] alone, as AWS does. A request
+/// without the extension counts as [`Transport::Insecure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Nobody on the way could read it: TLS, this machine's loopback, or a proxy with TLS.
+    Secure,
+    /// It may have been read on the way.
+    Insecure,
 }
 
 /// Where sealed values are kept.

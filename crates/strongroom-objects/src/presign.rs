@@ -4,21 +4,17 @@
 //! what serves the URL: the embedded endpoint or any S3 engine.
 
 use crate::Error;
-use crate::sigv4::{ALGORITHM, Canonical, EXPIRES_S_MAX, Signer, SigningSecret, push_time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 use std::fmt::{self, Write};
+use std::sync::Arc;
 use strongroom_core::secret::DataKey;
 use strongroom_core::{ObjectId, UnixMillis};
+use strongroom_s3::sigv4::{ALGORITHM, Canonical, EXPIRES_S_MAX, Signer, SigningSecret, push_time};
+pub(crate) use strongroom_s3::sse_c::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
+use strongroom_s3::verify::Credential;
 use zeroize::Zeroizing;
-
-/// Header with the SSE-C algorithm.
-pub(crate) const SSE_C_ALGORITHM: &str = "x-amz-server-side-encryption-customer-algorithm";
-/// Header with the base64 of the customer key.
-pub(crate) const SSE_C_KEY: &str = "x-amz-server-side-encryption-customer-key";
-/// Header with the base64 of the MD5 of the customer key.
-pub(crate) const SSE_C_KEY_MD5: &str = "x-amz-server-side-encryption-customer-key-md5";
 
 /// Room for the URL besides the configured names: fixed text, object key, signature, numbers.
 const URL_BYTES: usize = 640;
@@ -40,8 +36,7 @@ impl fmt::Debug for Presigned {
 
 /// Signs URLs of one bucket; cheap, and shared between threads.
 pub struct Presigner {
-    signer: Signer,
-    access_key_id: String,
+    credential: Arc<Credential>,
     bucket: String,
     /// Scheme and authority.
     origin: String,
@@ -74,8 +69,10 @@ impl Presigner {
             return Err(Error::Config("bucket must have 3 to 63 characters".into()));
         }
         Ok(Self {
-            signer: Signer::new(region, secret),
-            access_key_id,
+            credential: Arc::new(Credential {
+                access_key_id,
+                signer: Signer::new(region, secret),
+            }),
             bucket,
             origin,
             host_from,
@@ -99,12 +96,8 @@ impl Presigner {
         self.presign(&Act::Get, object, key, now, life_s)
     }
 
-    pub(crate) fn signer(&self) -> &Signer {
-        &self.signer
-    }
-
-    pub(crate) fn access_key_id(&self) -> &str {
-        &self.access_key_id
+    pub(crate) fn credential(&self) -> &Arc<Credential> {
+        &self.credential
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -133,9 +126,9 @@ impl Presigner {
             } => ("PUT", &SIGNED_PUT_LENGTH),
             Act::Get => ("GET", &SIGNED_GET),
         };
-        let day = self.signer.day_key(now);
+        let day = self.credential.signer.day_key(now);
         let mut url = String::with_capacity(
-            URL_BYTES + self.origin.len() + self.bucket.len() + self.access_key_id.len(),
+            URL_BYTES + self.origin.len() + self.bucket.len() + self.credential.access_key_id.len(),
         );
         let object = object_hex(object);
         push_all(
@@ -163,7 +156,11 @@ impl Presigner {
         canonical.header(SSE_C_KEY, &key_text);
         canonical.header(SSE_C_KEY_MD5, &md5_text);
         let digest = canonical.finish(signed.0);
-        let signature = day.sign(&self.signer.region, &url[time.0..time.1], digest.as_ref());
+        let signature = day.sign(
+            &self.credential.signer.region,
+            &url[time.0..time.1],
+            digest.as_ref(),
+        );
         push_all(&mut url, &["&X-Amz-Signature=", text(&signature)]);
         Presigned {
             url,
@@ -180,7 +177,10 @@ impl Presigner {
         life_s: u32,
         signed: &str,
     ) -> (usize, usize) {
-        let (id, region) = (&self.access_key_id, &self.signer.region);
+        let (id, region) = (
+            &self.credential.access_key_id,
+            &self.credential.signer.region,
+        );
         push_all(
             url,
             &[

@@ -41,6 +41,7 @@ static FRESH: LazyLock<Vec<Made>> = LazyLock::new(|| {
 #[derive(Default)]
 pub struct Setup {
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     under: Vec<String>,
     clock: bool,
     data_dir: Option<PathBuf>,
@@ -58,6 +59,22 @@ impl Setup {
         self.environment
             .push((format!("STRONGROOM__{key}"), value.into()));
         self
+    }
+
+    /// Gives `serve` one more argument.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// With TLS on both listeners, by `tls.pem` and `tls.key` of the vault's directory.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        self.set("API__TLS__CERTIFICATE_FILE", "tls.pem")
+            .set("API__TLS__KEY_FILE", "tls.key")
+            .set("S3__TLS__CERTIFICATE_FILE", "tls.pem")
+            .set("S3__TLS__KEY_FILE", "tls.key")
     }
 
     /// Starts the vault as the last argument of this command, which must `exec` it.
@@ -125,6 +142,7 @@ impl Setup {
             root,
             data,
             environment,
+            arguments: self.arguments,
             under: self.under,
             clock,
             key: Key::from_pem(&pem),

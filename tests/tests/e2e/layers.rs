@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 /// Which crates of ours each crate may name, lowest layer first.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("strongroom-core", &[]),
     ("strongroom-wire", &[]),
     ("strongroom-keyring", CORE),
     ("strongroom-records", CORE),
-    ("strongroom-objects", CORE),
+    ("strongroom-s3", CORE),
+    ("strongroom-objects", S3),
     ("strongroom-session", CORE),
     ("strongroom-audit", CORE),
     ("strongroom-client", CORE),
@@ -18,11 +19,13 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("strongroom-cli", ALL),
 ];
 const CORE: &[&str] = &["strongroom-core", "strongroom-wire"];
+const S3: &[&str] = &["strongroom-core", "strongroom-wire", "strongroom-s3"];
 const CAPABILITIES: &[&str] = &[
     "strongroom-core",
     "strongroom-wire",
     "strongroom-keyring",
     "strongroom-records",
+    "strongroom-s3",
     "strongroom-objects",
     "strongroom-session",
     "strongroom-audit",
@@ -32,6 +35,7 @@ const SERVICE: &[&str] = &[
     "strongroom-wire",
     "strongroom-keyring",
     "strongroom-records",
+    "strongroom-s3",
     "strongroom-objects",
     "strongroom-session",
     "strongroom-audit",
@@ -42,6 +46,7 @@ const ALL: &[&str] = &[
     "strongroom-wire",
     "strongroom-keyring",
     "strongroom-records",
+    "strongroom-s3",
     "strongroom-objects",
     "strongroom-session",
     "strongroom-audit",

@@ -15,9 +15,11 @@ mod layers;
 mod network;
 mod process;
 mod s3;
+mod s3_credentials;
 mod secrets;
 mod start;
 mod time;
+mod tls;
 mod wire;
 
 use serde_json::Value;

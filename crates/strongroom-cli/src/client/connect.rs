@@ -49,6 +49,8 @@ pub(crate) struct ClientSettings {
     pub(crate) signing_key_file: PathBuf,
     /// `iss` of the JWTs.
     pub(crate) issuer: Option<String>,
+    /// PEM certificates to trust beside the system's.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Where a development vault would be.
@@ -103,9 +105,14 @@ impl Connection {
             None if args.url.is_none() && args.key.is_none() => dev_vault(around, output)?,
             settings => settings,
         };
-        let (url, key, issuer) = match settings {
-            Some(found) => (Some(found.url), Some(found.signing_key_file), found.issuer),
-            None => (None, None, None),
+        let (url, key, issuer, ca) = match settings {
+            Some(found) => (
+                Some(found.url),
+                Some(found.signing_key_file),
+                found.issuer,
+                found.ca_file,
+            ),
+            None => (None, None, None, None),
         };
         let Some(key) = args.key.clone().or(key) else {
             return Err(Failure::usage(
@@ -116,7 +123,7 @@ impl Connection {
             url: args.url.clone().or(url),
             key,
             issuer: args.issuer.clone().or(issuer),
-            ca: args.ca.clone(),
+            ca: args.ca.clone().or(ca),
             now,
             output,
         })
@@ -207,6 +214,7 @@ fn dev_vault(around: &Surroundings, output: Output) -> anyhow::Result<Option<Cli
             url: vault.url,
             signing_key_file,
             issuer: vault.issuer,
+            ca_file: None,
         }));
     }
     Ok(None)

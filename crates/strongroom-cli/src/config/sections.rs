@@ -1,5 +1,6 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
+use super::credentials::{self, CredentialSection};
 use super::units::{Size, Span};
 use anyhow::{bail, ensure};
 use serde::Deserialize;
@@ -35,6 +36,7 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) tls: Option<TlsSection>,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
     pub(crate) header_time_max: Span,
@@ -47,6 +49,7 @@ pub(crate) struct ApiSection {
 pub(crate) struct S3Section {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) tls: Option<TlsSection>,
     pub(crate) bucket: String,
     pub(crate) region: String,
     pub(crate) access_key_id: String,
@@ -59,6 +62,18 @@ pub(crate) struct S3Section {
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
     pub(crate) cors_origins: Vec<String>,
+    pub(crate) inline_bytes_max: Size,
+    pub(crate) uploads_max: u32,
+    pub(crate) upload_life: Span,
+    pub(crate) credential: Vec<CredentialSection>,
+}
+
+/// Certificate chain and private key of a listener, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    pub(crate) certificate_file: PathBuf,
+    pub(crate) key_file: PathBuf,
 }
 
 /// A subject, as the configuration spells it.
@@ -180,6 +195,7 @@ pub(crate) struct ClientSection {
     pub(crate) url: Option<String>,
     pub(crate) signing_key_file: PathBuf,
     pub(crate) issuer: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -219,6 +235,7 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            tls: None,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
             header_time_max: Span::secs(10),
@@ -233,6 +250,7 @@ impl Default for S3Section {
         Self {
             listen: SocketAddr::new(LOOPBACK, S3_PORT),
             public_url: None,
+            tls: None,
             bucket: "strongroom".into(),
             region: "us-east-1".into(),
             access_key_id: "STRONGROOM".into(),
@@ -245,6 +263,10 @@ impl Default for S3Section {
             write_idle_max: Span::secs(60),
             connections_max: 1_000,
             cors_origins: Vec::new(),
+            inline_bytes_max: Size::kib(64),
+            uploads_max: 1_000,
+            upload_life: Span::secs(7 * 24 * 3_600),
+            credential: Vec::new(),
         }
     }
 }
@@ -330,6 +352,7 @@ impl Default for ClientSection {
             url: None,
             signing_key_file: "application.key.pem".into(),
             issuer: None,
+            ca_file: None,
         }
     }
 }
@@ -347,22 +370,22 @@ impl Config {
 
     /// What types alone cannot say.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        for (key, listen) in [
-            ("api.listen", self.api.listen),
-            ("s3.listen", self.s3.listen),
+        let (api, s3) = (&self.api, &self.s3);
+        for (section, url, tls) in [
+            ("api", &api.public_url, &api.tls),
+            ("s3", &s3.public_url, &s3.tls),
         ] {
-            ensure!(
-                listen.ip().is_loopback(),
-                "{key}: this version speaks plain HTTP and listens on loopback alone; \
-                 put a TLS proxy on this host in front and set public_url"
-            );
-        }
-        let urls = [("api", &self.api.public_url), ("s3", &self.s3.public_url)];
-        for (section, url) in urls {
             let Some(url) = url else { continue };
             if strongroom_api::Origin::of(url).is_none() {
                 bail!("{section}.public_url: an absolute http or https URL is wanted");
             }
+            let plain = url
+                .get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+            ensure!(
+                !plain || tls.is_none(),
+                "{section}.public_url: https, as {section}.tls is set"
+            );
         }
         ensure!(
             self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
@@ -396,9 +419,46 @@ impl Config {
             "s3.body_idle: at least 1 s"
         );
         ensure!(
+            self.s3.inline_bytes_max.0 <= Size::mib(1).0,
+            "s3.inline_bytes_max: at most 1 MiB"
+        );
+        ensure!(self.s3.uploads_max >= 1, "s3.uploads_max: at least 1");
+        ensure!(
+            self.s3.upload_life.0.as_secs() >= 1,
+            "s3.upload_life: at least 1 s"
+        );
+        credentials::check(&self.s3)?;
+        ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"
         );
+        Ok(())
+    }
+
+    /// The same with one more credential of the S3 endpoint, if it can be.
+    pub(crate) fn with_credential(mut self, credential: CredentialSection) -> anyhow::Result<Self> {
+        self.s3.credential.push(credential);
+        self.check()?;
+        Ok(self)
+    }
+
+    /// What a listener needs before it may serve anybody.
+    pub(crate) fn check_listeners(&self, behind_proxy: bool) -> anyhow::Result<()> {
+        let (api, s3) = (&self.api, &self.s3);
+        for (section, listen, tls, url) in [
+            ("api", api.listen.ip(), &api.tls, &api.public_url),
+            ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
+        ] {
+            ensure!(
+                listen.is_loopback() || tls.is_some() || behind_proxy,
+                "{section}.listen: plain HTTP is spoken on loopback alone; set {section}.tls, or \
+                 start with --behind-proxy behind a proxy that brings TLS"
+            );
+            ensure!(
+                !listen.is_unspecified() || url.is_some(),
+                "{section}.public_url: wanted, as clients cannot reach {listen} by that name"
+            );
+        }
         Ok(())
     }
 }

@@ -20,8 +20,8 @@
 //! `sha256`, `<base64>`; Content-MD5 is `md5`. Headers are those of the upload that a download
 //! repeats, names in lower case: `content-type`, `content-encoding`, `x-amz-meta-…`.
 //!
-//! All numbers but size, time and salts are known before the first byte of an upload, so the
-//! length of the head is too, and room for it can be left in front of the run.
+//! A checksum named `type` says whether the others are of the whole object or of its parts'
+//! checksums.
 
 use super::{RUN_BYTES_MAX, SALT_BYTES, expand, extract};
 use crate::aead::{self, OVERHEAD_BYTES};
@@ -36,6 +36,8 @@ use zeroize::Zeroizing;
 pub const CHECK_BYTES: usize = 32;
 /// Runs of one object: S3's limit of parts.
 pub const RUNS_MAX: u32 = 10_000;
+/// Longest head that is made or read: room for [`RUNS_MAX`] runs and 8 KiB of headers.
+pub const HEAD_BYTES_MAX: usize = 512 << 10;
 const HEAD_OVERHEAD_BYTES: usize = 1 + SALT_BYTES + CHECK_BYTES + OVERHEAD_BYTES;
 
 /// One run of a stored object.
@@ -112,14 +114,17 @@ impl Manifest {
     }
 }
 
-fn put_pairs(out: &mut Vec<u8>, pairs: &[(String, String)]) -> Result<(), Error> {
+pub(super) fn put_pairs(out: &mut Vec<u8>, pairs: &[(String, String)]) -> Result<(), Error> {
     pairs.iter().try_for_each(|(name, value)| {
         put_str(out, name.as_bytes())?;
         put_str(out, value.as_bytes())
     })
 }
 
-fn read_pairs(reader: &mut Reader<'_>, count: usize) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn read_pairs(
+    reader: &mut Reader<'_>,
+    count: usize,
+) -> Result<Vec<(String, String)>, Error> {
     // No room is reserved from the count: it is bounded only by the bytes that follow.
     (0..count)
         .map(|_| Ok((reader.str()?.to_owned(), reader.str()?.to_owned())))
@@ -155,9 +160,9 @@ fn read_runs(reader: &mut Reader<'_>, size: u64) -> Result<Vec<Run>, Error> {
 
 /// Check and manifest key of one object, both from the customer key and the check salt.
 pub struct HeadKeys {
-    salt: [u8; SALT_BYTES],
-    check: [u8; CHECK_BYTES],
-    manifest_key: Zeroizing<[u8; 32]>,
+    pub(super) salt: [u8; SALT_BYTES],
+    pub(super) check: [u8; CHECK_BYTES],
+    pub(super) manifest_key: Zeroizing<[u8; 32]>,
 }
 
 impl HeadKeys {
@@ -171,12 +176,19 @@ impl HeadKeys {
         }
     }
 
+    /// Whether they come of this customer key, in constant time.
+    pub fn are_of(&self, customer_key: &DataKey) -> bool {
+        let given = Self::new(&self.salt, customer_key);
+        self.check.ct_eq(&given.check).into()
+    }
+
     /// The public check.
     pub fn check(&self) -> &[u8; CHECK_BYTES] {
         &self.check
     }
 
-    /// The sealed head; `rng` gives the 12 bytes of the nonce and nothing else.
+    /// The sealed head; `rng` gives the 12 bytes of the nonce and nothing else. Refuses more than
+    /// [`HEAD_BYTES_MAX`].
     pub fn seal(
         &self,
         bucket: &str,
@@ -185,6 +197,9 @@ impl HeadKeys {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, Error> {
         let plain = manifest.encode()?;
+        if HEAD_OVERHEAD_BYTES + plain.len() > HEAD_BYTES_MAX {
+            return Err(Error::Malformed);
+        }
         let mut head = Vec::with_capacity(HEAD_OVERHEAD_BYTES + plain.len());
         head.push(VERSION);
         head.extend_from_slice(&self.salt);
@@ -223,6 +238,9 @@ pub fn open_head(
     bucket: &str,
     object_key: &str,
 ) -> Result<Manifest, HeadError> {
+    if head.len() > HEAD_BYTES_MAX {
+        return Err(Error::Malformed.into());
+    }
     let mut reader = Reader::new(head);
     reader.version()?;
     let keys = HeadKeys::new(&reader.array()?, customer_key);

@@ -1,41 +1,82 @@
-//! Reading request bodies: lengths, idle time, digests, and what is left of a refused one.
+//! Reading request bodies: pace, framing, lengths, digests, and what is left of a refused one.
 
-use super::error::S3Error;
-use aws_lc_rs::digest::{Context, SHA256};
+use super::faults::{of_store, too_large};
+use crate::index::Condition;
+use crate::store::{Writing, Written};
 use axum::body::Body;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use md5::{Digest, Md5};
 use std::time::Duration;
+use strongroom_s3::S3Error;
+use strongroom_s3::checksum::{Digests, Value};
+use strongroom_s3::chunked::{Decoder, Trailers};
+use strongroom_s3::verify::Payload;
+use tokio::time::Instant;
 
 /// Bytes of a refused body that are read so that the client sees the answer.
 const DISCARDED_BYTES_MAX: usize = 1 << 20;
 /// How long that may take in all.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// The next bytes of the body, nothing at its end.
-pub(super) async fn next(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, S3Error> {
-    loop {
-        let frame = tokio::time::timeout(idle, body.frame())
-            .await
-            .map_err(|_| {
-                S3Error::new(
-                    400,
-                    "RequestTimeout",
-                    "Your socket connection to the server was not read from or written to within \
-                 the timeout period. Idle connections will be closed.",
-                )
-            })?;
-        match frame {
-            None => return Ok(None),
-            // The connection broke, or the chunks were malformed.
-            Some(Err(_)) => return Err(S3Error::INCOMPLETE_BODY),
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
+const TIMEOUT: S3Error = S3Error::new(
+    400,
+    "RequestTimeout",
+    "Your socket connection to the server was not read from or written to within the timeout \
+     period. Idle connections will be closed.",
+);
+
+/// How slow a body may be: in each window, so many bytes, or its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) window: Duration,
+    pub(super) bytes_per_s_min: u32,
+}
+
+/// A request's body, frame by frame.
+pub(super) struct Frames<'a> {
+    body: &'a mut Body,
+    pace: Pace,
+    /// Bytes that the window still wants, and its end.
+    wanted: u64,
+    end: Instant,
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn new(body: &'a mut Body, pace: Pace) -> Self {
+        let mut frames = Self {
+            body,
+            pace,
+            wanted: 0,
+            end: Instant::now(),
+        };
+        frames.open_window();
+        frames
+    }
+
+    fn open_window(&mut self) {
+        // The first byte counts at any rate, so that an idle client is ended even at 0 bytes/s.
+        let wanted = self.pace.window.as_secs() * u64::from(self.pace.bytes_per_s_min);
+        self.wanted = wanted.max(1);
+        self.end = Instant::now() + self.pace.window;
+    }
+
+    /// The next bytes of the body, nothing at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            let frame = tokio::time::timeout_at(self.end, self.body.frame()).await;
+            match frame.map_err(|_| TIMEOUT)? {
+                None => return Ok(None),
+                // The connection broke, or the chunks were malformed.
+                Some(Err(_)) => return Err(S3Error::INCOMPLETE_BODY),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.wanted = self.wanted.saturating_sub(data.len() as u64);
+                        if self.wanted == 0 {
+                            self.open_window();
+                        }
+                        return Ok(Some(data));
+                    }
                 }
             }
         }
@@ -54,8 +95,8 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     }
     let reading = async {
         let mut left = DISCARDED_BYTES_MAX;
-        while let Ok(Some(data)) = next(&mut body, DISCARD_TIME).await {
-            left = left.saturating_sub(data.len());
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {
                 break;
             }
@@ -65,86 +106,170 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
-/// Digests that the client sent along, computed while the body passes.
-pub(super) struct Digests {
-    md5: Option<(String, Md5)>,
-    sha256: Option<(String, Context)>,
+/// A body and what its signature says of it.
+pub(super) struct Sent<'a> {
+    pub(super) body: &'a mut Body,
+    pub(super) payload: Payload,
+    pub(super) pace: Pace,
 }
 
-impl Digests {
-    /// From `content-md5` and `x-amz-checksum-sha256`, whose length is checked at once.
-    pub(super) fn expected(headers: &HeaderMap) -> Result<Self, S3Error> {
-        let bad_md5 = S3Error::new(
-            400,
-            "InvalidDigest",
-            "The Content-MD5 you specified was invalid.",
-        );
-        let bad_sha256 = S3Error::new(
-            400,
-            "InvalidRequest",
-            "Value for x-amz-checksum-sha256 header is invalid.",
-        );
-        let md5 = sent(headers, "content-md5", 16, &bad_md5)?;
-        let sha256 = sent(headers, "x-amz-checksum-sha256", 32, &bad_sha256)?;
+/// A value on its way in: decoded, counted and digested.
+pub(super) struct Incoming<'a> {
+    frames: Frames<'a>,
+    decoder: Option<Decoder>,
+    digests: Digests,
+    length: Option<u64>,
+    max: u64,
+    received: u64,
+    /// Decoded bytes, the next one last.
+    ready: Vec<Bytes>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads lengths and digests from the headers; a value over `max` bytes is refused unread.
+    pub(super) fn new(headers: &HeaderMap, sent: Sent<'a>, max: u64) -> Result<Self, S3Error> {
+        let mut digests = Digests::expected(headers)?;
+        let declared = declared_length(headers)?;
+        let (length, decoder) = match sent.payload {
+            Payload::Unsigned => (declared, None),
+            Payload::Sha256(sha256) => {
+                digests.payload(sha256);
+                (declared, None)
+            }
+            Payload::Chunked(signing) => {
+                (Some(signing.decoded_length()), Some(Decoder::new(signing)))
+            }
+        };
+        match length {
+            Some(length) if length > max => return Err(too_large(length, max)),
+            _ => {}
+        }
         Ok(Self {
-            md5: md5.map(|text| (text, Md5::new())),
-            sha256: sha256.map(|text| (text, Context::new(&SHA256))),
+            frames: Frames::new(sent.body, sent.pace),
+            decoder,
+            digests,
+            length,
+            max,
+            received: 0,
+            ready: Vec::new(),
         })
     }
 
-    /// Algorithm and value of each, as they go into the manifest.
-    pub(super) fn values(&self) -> Vec<(String, String)> {
-        let md5 = self
-            .md5
-            .iter()
-            .map(|(text, _)| ("md5".to_owned(), text.clone()));
-        let sha256 = self
-            .sha256
-            .iter()
-            .map(|(text, _)| ("sha256".to_owned(), text.clone()));
-        md5.chain(sha256).collect()
+    /// Bytes of the value, if they are known beforehand.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
     }
 
-    pub(super) fn update(&mut self, data: &[u8]) {
-        if let Some((_, md5)) = &mut self.md5 {
-            md5.update(data);
-        }
-        if let Some((_, sha256)) = &mut self.sha256 {
-            sha256.update(data);
+    pub(super) fn digests(&mut self) -> &mut Digests {
+        &mut self.digests
+    }
+
+    /// The next bytes of the value, nothing at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            if let Some(data) = self.ready.pop() {
+                self.count(&data)?;
+                return Ok(Some(data));
+            }
+            let Some(frame) = self.frames.next().await? else {
+                return Ok(None);
+            };
+            match &mut self.decoder {
+                None => self.ready.push(frame),
+                Some(decoder) => {
+                    decoder.push(frame, &mut self.ready)?;
+                    self.ready.reverse();
+                }
+            }
         }
     }
 
-    /// Compares them with what came.
-    pub(super) fn check(self) -> Result<(), S3Error> {
-        let bad = |message| Err(S3Error::new(400, "BadDigest", message));
-        if self
-            .md5
-            .is_some_and(|(text, md5)| BASE64_STANDARD.encode(md5.finalize()) != text)
-        {
-            return bad("The Content-MD5 you specified did not match what we received.");
+    fn count(&mut self, data: &[u8]) -> Result<(), S3Error> {
+        self.received += data.len() as u64;
+        match self.length {
+            Some(length) if self.received > length => return Err(S3Error::INCOMPLETE_BODY),
+            None if self.received > self.max => return Err(too_large(self.received, self.max)),
+            _ => {}
         }
-        if self
-            .sha256
-            .is_some_and(|(text, sha)| BASE64_STANDARD.encode(sha.finish()) != text)
-        {
-            return bad("The SHA256 you specified did not match the calculated checksum.");
-        }
+        self.digests.update(data);
         Ok(())
+    }
+
+    /// At the value's end: lengths, signatures and digests were right. Gives the checksums to keep.
+    pub(super) fn finish(self) -> Result<Vec<Value>, S3Error> {
+        let trailers = match self.decoder {
+            Some(decoder) => decoder.finish()?,
+            None => Trailers::default(),
+        };
+        if self.length.is_some_and(|length| length != self.received) {
+            return Err(S3Error::INCOMPLETE_BODY);
+        }
+        self.digests.finish(&trailers)
+    }
+
+    async fn drain_into(mut self, writing: &mut Writing) -> Result<Vec<Value>, S3Error> {
+        while let Some(data) = self.next().await? {
+            writing.push(&data).await.map_err(of_store)?;
+        }
+        self.finish()
     }
 }
 
-fn sent(
-    headers: &HeaderMap,
-    name: &str,
-    bytes: usize,
-    bad: &S3Error,
-) -> Result<Option<String>, S3Error> {
-    let Some(value) = headers.get(name) else {
-        return Ok(None);
-    };
-    let text = value.to_str().map_err(|_| bad.clone())?;
-    match BASE64_STANDARD.decode(text) {
-        Ok(digest) if digest.len() == bytes => Ok(Some(text.to_owned())),
-        _ => Err(bad.clone()),
+/// Stores the value, or nothing of it.
+pub(super) async fn receive(
+    incoming: Incoming<'_>,
+    mut writing: Writing,
+    condition: Condition,
+) -> Result<(Written, Vec<Value>), S3Error> {
+    match incoming.drain_into(&mut writing).await {
+        Ok(checksums) => {
+            let written = writing.finish(kept(&checksums), condition).await;
+            Ok((written.map_err(of_store)?, checksums))
+        }
+        Err(error) => {
+            writing.abandon().await;
+            Err(error)
+        }
     }
+}
+
+/// Checksums as a manifest keeps them.
+pub(super) fn kept(checksums: &[Value]) -> Vec<(String, String)> {
+    let pair = |value: &Value| (value.algorithm().key().to_owned(), value.text());
+    checksums.iter().map(pair).collect()
+}
+
+/// A small value, whole: the XML of a request.
+pub(super) async fn read_small(
+    headers: &HeaderMap,
+    sent: Sent<'_>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, S3Error> {
+    let mut incoming = Incoming::new(headers, sent, bytes_max as u64)?;
+    let mut whole = Vec::new();
+    while let Some(data) = incoming.next().await? {
+        whole.extend_from_slice(&data);
+    }
+    incoming.finish()?;
+    Ok(whole)
+}
+
+/// The length sent ahead; none for a chunked body, which is cut off at the limit.
+pub(super) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, S3Error> {
+    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
+        let coding = headers
+            .get(header::TRANSFER_ENCODING)
+            .map(HeaderValue::as_bytes);
+        if coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+            return Ok(None);
+        }
+        return Err(S3Error::new(
+            411,
+            "MissingContentLength",
+            "You must provide the Content-Length HTTP header.",
+        ));
+    };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    let bad = S3Error::new(400, "InvalidArgument", "Invalid Content-Length");
+    length.map(Some).ok_or(bad)
 }

@@ -1,112 +1,109 @@
-//! CORS for the configured origins: PUT and GET with the headers that presigned URLs need.
-//!
-//! Preflights are answered before any signature is looked at, as browsers cannot sign them.
+//! CORS: each bucket's own rules; those of the vault's bucket come from the configuration.
 
-use super::error::S3Error;
+use super::body::{Sent, read_small};
+use super::delete::check_digest_sent;
+use super::faults::of_store;
+use super::{Call, answer};
+use crate::Embedded;
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, Method, StatusCode};
+use std::borrow::Cow;
+use strongroom_s3::S3Error;
+use strongroom_s3::cors::{self, Rule, Rules};
+use strongroom_s3::target::Target;
 
-const METHODS: [Method; 2] = [Method::PUT, Method::GET];
-const HEADERS: [&str; 6] = [
-    "content-type",
-    "if-none-match",
-    "if-match",
-    SSE_C_ALGORITHM,
-    SSE_C_KEY,
-    SSE_C_KEY_MD5,
-];
-/// How long a browser may keep the answer, in seconds.
-const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
-const EXPOSED: &str = "etag, content-range, x-amz-request-id, \
-    x-amz-server-side-encryption-customer-algorithm, \
-    x-amz-server-side-encryption-customer-key-md5";
-const VARY: HeaderValue = HeaderValue::from_static(
-    "Origin, Access-Control-Request-Headers, Access-Control-Request-Method",
-);
+/// Bytes of a `CORSConfiguration` (AWS).
+const XML_BYTES_MAX: usize = 64 << 10;
+/// How long a browser may keep a preflight's answer about the vault's bucket, in seconds.
+const VAULT_MAX_AGE_S: u32 = 600;
 
-fn forbidden(message: &'static str, method: &str) -> S3Error {
-    S3Error::new(403, "AccessForbidden", message)
-        .with("Method", method)
-        .with("ResourceType", "OBJECT")
+/// The rules of the vault's bucket: PUT and GET with the headers that presigned URLs need.
+pub(super) fn of_vault(origins: &[String]) -> Option<Rules> {
+    if origins.is_empty() {
+        return None;
+    }
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    Some(Rules::new(vec![Rule {
+        id: None,
+        origins: origins.to_vec(),
+        methods: vec![Method::PUT, Method::GET],
+        headers: names(&[
+            "content-type",
+            "if-none-match",
+            "if-match",
+            SSE_C_ALGORITHM,
+            SSE_C_KEY,
+            SSE_C_KEY_MD5,
+        ]),
+        expose: names(&[
+            "etag",
+            "content-range",
+            "x-amz-request-id",
+            SSE_C_ALGORITHM,
+            SSE_C_KEY_MD5,
+        ]),
+        max_age_s: Some(VAULT_MAX_AGE_S),
+    }]))
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// Those of the bucket that a path names; none for a bucket that there is not.
+async fn rules<'a>(store: &'a Embedded, path: &str) -> Result<Option<Cow<'a, Rules>>, S3Error> {
+    let Ok(target) = Target::parse(path) else {
+        return Ok(None);
+    };
+    if target.bucket == store.config.bucket {
+        return Ok(store.gates.cors.as_ref().map(Cow::Borrowed));
+    }
+    let bucket = store.store.bucket(&target.bucket).await;
+    let bucket = bucket.map_err(of_store)?;
+    let xml = bucket.as_ref().and_then(|bucket| bucket.cors.as_deref());
+    xml.map(|xml| Rules::from_xml(xml.as_bytes()).map(Cow::Owned))
+        .transpose()
 }
 
 /// Answers OPTIONS.
-pub(super) fn preflight(origins: &[String], headers: &HeaderMap) -> Result<Response, S3Error> {
-    let origin = headers.get(header::ORIGIN).ok_or(S3Error::new(
-        400,
-        "BadRequest",
-        "Insufficient information. Origin request header needed.",
-    ))?;
-    let method = text(headers, &header::ACCESS_CONTROL_REQUEST_METHOD).unwrap_or("OPTIONS");
-    if origins.is_empty() {
-        return Err(forbidden(
-            "CORSResponse: CORS is not enabled for this bucket.",
-            method,
-        ));
-    }
-    let asked = text(headers, &header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();
-    let asked: Vec<_> = asked
-        .split(',')
-        .map(|name| name.trim().to_ascii_lowercase())
-        .filter(|name| !name.is_empty())
-        .collect();
-    let allowed = is_allowed(origins, origin)
-        && METHODS.iter().any(|allowed| allowed == method)
-        && asked.iter().all(|name| HEADERS.contains(&name.as_str()));
-    if !allowed {
-        return Err(forbidden(
-            "CORSResponse: This CORS request is not allowed. This is usually because the \
-             evalution of Origin, request method / Access-Control-Request-Method or \
-             Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.",
-            method,
-        ));
-    }
+pub(super) async fn preflight(store: &Embedded, parts: &Parts) -> Result<Response, S3Error> {
+    let rules = rules(store, parts.uri.path()).await?;
     let mut answer = Response::default();
-    let out = answer.headers_mut();
-    allow(out, origin);
-    out.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
-    if let Ok(names) = HeaderValue::from_str(&asked.join(", "))
-        && !asked.is_empty()
-    {
-        out.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
-    }
+    *answer.headers_mut() = cors::preflight(rules.as_deref(), &parts.headers)?;
     Ok(answer)
 }
 
 /// Adds the CORS headers to an answer, errors included, so that pages can read them.
-pub(super) fn decorate(origins: &[String], parts: &Parts, headers: &mut HeaderMap) {
-    let origin = parts.headers.get(header::ORIGIN);
-    let origin = origin.filter(|origin| is_allowed(origins, origin));
-    if let Some(origin) = origin.filter(|_| METHODS.contains(&parts.method)) {
-        allow(headers, origin);
-        headers.insert(
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSED),
-        );
+pub(super) async fn decorate(store: &Embedded, parts: &Parts, headers: &mut HeaderMap) {
+    // What cannot be read now was refused with the request itself.
+    if let Ok(Some(rules)) = rules(store, parts.uri.path()).await {
+        cors::decorate(&rules, &parts.method, &parts.headers, headers);
     }
 }
 
-fn is_allowed(origins: &[String], origin: &HeaderValue) -> bool {
-    origins
-        .iter()
-        .any(|allowed| allowed.as_bytes() == origin.as_bytes())
+pub(super) async fn get(call: &Call<'_>) -> Result<Response, S3Error> {
+    let bucket = call.bucket().await?;
+    let xml = bucket.cors.clone().ok_or(S3Error::new(
+        404,
+        "NoSuchCORSConfiguration",
+        "The CORS configuration does not exist",
+    ))?;
+    Ok(answer::of_xml(xml))
 }
 
-fn allow(headers: &mut HeaderMap, origin: &HeaderValue) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("PUT, GET"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        HeaderValue::from_static("true"),
-    );
-    headers.insert(header::VARY, VARY);
+pub(super) async fn put(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
+    check_digest_sent(call.headers)?;
+    let bucket = call.bucket().await?;
+    let body = read_small(call.headers, sent, XML_BYTES_MAX).await?;
+    let rules = Rules::from_xml(&body)?;
+    let kept = call.objects().set_cors(&bucket, Some(rules.to_xml())).await;
+    kept.map_err(of_store)?;
+    Ok(Response::default())
+}
+
+pub(super) async fn delete(call: &Call<'_>) -> Result<Response, S3Error> {
+    let bucket = call.bucket().await?;
+    let gone = call.objects().set_cors(&bucket, None).await;
+    gone.map_err(of_store)?;
+    let mut answer = Response::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
 }

@@ -1,176 +1,190 @@
-//! GET and HEAD of an object: key check, conditions, range, and the decrypted bytes.
+//! Reads of an object: GET, HEAD, `GetObjectAttributes`, and the sub-resources that are always
+//! alike. The key is checked before anything is said of the object.
 
-use super::error::S3Error;
-use super::range::{self, Asked};
-use super::sse_c::SseC;
-use super::{Signed, transfer};
-use crate::Embedded;
-use crate::download::{Refusal, Stored};
-use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
+use super::answer::{self, quoted, set};
+use super::body::Pace;
+use super::faults::{PART_NUMBER, of_store};
+use super::operation::OVERRIDES;
+use super::put::say_server_keyed;
+use super::turns::Turn;
+use super::{Call, conditions, pace, settings, transfer, vault};
+use crate::store::Stored;
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::StreamExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
-use strongroom_core::UnixMillis;
 use strongroom_core::stream::manifest::Manifest;
-use time::macros::format_description;
-use tokio::task::spawn_blocking;
+use strongroom_s3::S3Error;
+use strongroom_s3::checksum::{Algorithm, Value};
+use strongroom_s3::range::{self, Asked};
+use strongroom_s3::sse_c::SseC;
+use strongroom_s3::xml::Writer;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
-/// Signed query parameters that replace a header of the answer (AWS, `GetObject`).
-const OVERRIDES: [(&str, HeaderName); 6] = [
-    ("response-cache-control", header::CACHE_CONTROL),
-    ("response-content-disposition", header::CONTENT_DISPOSITION),
-    ("response-content-encoding", header::CONTENT_ENCODING),
-    ("response-content-language", header::CONTENT_LANGUAGE),
-    ("response-content-type", header::CONTENT_TYPE),
-    ("response-expires", header::EXPIRES),
-];
+pub(super) async fn get(call: &Call<'_>) -> Result<Response, S3Error> {
+    let turn = vault::turn_to_download(call)?;
+    let permit = transfer(call.store)?;
+    let (mut answer, found) = find(call).await?;
+    if let Some((stored, range)) = found {
+        let bytes = stored.stream(range).await.map_err(of_store)?;
+        // Permit and turn live as long as the body.
+        let held = Held {
+            _permit: permit,
+            _turn: turn,
+        };
+        *answer.body_mut() = Body::from_stream(paced(bytes, pace(call.store), held));
+    }
+    Ok(answer)
+}
 
-pub(super) async fn get(
-    store: &Embedded,
-    request: &Signed<'_>,
-    method: &Method,
-) -> Result<Response, S3Error> {
-    check_supported(request)?;
-    let overrides = overrides(request)?;
-    let sse_c = SseC::parse(request.headers)?;
+pub(super) async fn head(call: &Call<'_>) -> Result<Response, S3Error> {
+    Ok(find(call).await?.0)
+}
+
+/// What a running download takes part in.
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    _turn: Option<Turn>,
+}
+
+/// Breaks the transfer of a client that takes less than the pace wants of it.
+fn paced(
+    bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    pace: Pace,
+    held: Held,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let wanted = pace.window.as_secs() * u64::from(pace.bytes_per_s_min);
+    let (mut taken, mut since) = (0, Instant::now());
+    bytes.map(move |bytes| {
+        let _held = &held;
+        let bytes = bytes?;
+        // The client asks for these when it has taken those before.
+        if taken > 0 && since.elapsed() > pace.window {
+            if taken < wanted {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client reads too slowly",
+                ));
+            }
+            (taken, since) = (0, Instant::now());
+        }
+        taken += bytes.len() as u64;
+        Ok(bytes)
+    })
+}
+
+/// The answer without its body, and the object and range that the body is of.
+async fn find(call: &Call<'_>) -> Result<(Response, Option<(Stored, Range<u64>)>), S3Error> {
+    let overrides = overrides(call)?;
+    let part_number = part_number(call)?;
     let mut answer = Response::default();
-    if let Some(sse_c) = &sse_c {
-        sse_c.echo(answer.headers_mut());
-    }
-    let permit = transfer(store)?;
-    let stored = open(store, request.key, sse_c).await?;
-    let (size, etag) = (
-        stored.manifest.size,
-        format!("\"{}\"", stored.manifest.etag),
-    );
-    describe(&stored.manifest, request.headers, answer.headers_mut());
-    answer.headers_mut().extend(overrides);
-    if !check_conditions(request.headers, &etag)? {
+    let stored = open(call, answer.headers_mut()).await?;
+    let (size, etag) = (stored.manifest.size, &stored.manifest.etag);
+    let headers = answer.headers_mut();
+    describe(&stored.manifest, call.headers, headers);
+    headers.extend(overrides);
+    let stored_at = stored.manifest.stored_at;
+    if !conditions::check_read(&conditions::READ, call.headers, etag, stored_at)? {
+        headers.remove(header::CONTENT_TYPE);
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        answer.headers_mut().remove(header::CONTENT_TYPE);
-        return Ok(answer);
+        return Ok((answer, None));
     }
-    let range = match asked(request.headers, &etag, size) {
+    let asked = match part_number {
+        Some(number) => part_asked(&stored, number, headers)?,
+        None => asked(call.headers, &quoted(etag), size),
+    };
+    let range = match asked {
         Asked::Whole => 0..size,
         Asked::Part(range) => {
             let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            set(answer.headers_mut(), header::CONTENT_RANGE, &text);
+            set(headers, header::CONTENT_RANGE, &text);
             *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
             range
         }
         Asked::Unsatisfiable => return Err(unsatisfiable(size)),
     };
-    let length = range.end - range.start;
-    set(
-        answer.headers_mut(),
-        header::CONTENT_LENGTH,
-        &length.to_string(),
-    );
-    if method == Method::GET {
-        let bytes = body(store, stored, range).await?;
-        // The permit lives as long as the body.
-        let bytes = bytes.map(move |bytes| {
-            let _permit = &permit;
-            bytes
-        });
-        *answer.body_mut() = Body::from_stream(bytes);
+    let length = (range.end - range.start).to_string();
+    set(answer.headers_mut(), header::CONTENT_LENGTH, &length);
+    Ok((answer, Some((stored, range))))
+}
+
+/// Opens the request's object with the request's key, and says so.
+async fn open(call: &Call<'_>, headers: &mut HeaderMap) -> Result<Stored, S3Error> {
+    let sse_c = SseC::parse(call.headers)?;
+    let bucket = call.bucket().await?;
+    let key = sse_c.as_ref().map(|sse_c| &sse_c.key);
+    let stored = call.objects().open(&bucket, call.key, key).await;
+    let stored = stored.map_err(of_store)?;
+    if let Some(sse_c) = &sse_c {
+        sse_c.echo(headers);
     }
-    Ok(answer)
-}
-
-async fn body(
-    store: &Embedded,
-    stored: Stored,
-    range: Range<u64>,
-) -> Result<impl futures_util::Stream<Item = io::Result<bytes::Bytes>> + Send + use<>, S3Error> {
-    let (stored, whole) = if range.is_empty() {
-        let checked = spawn_blocking(move || (stored.check_empty(), stored)).await;
-        let (whole, stored) = checked.map_err(io::Error::other)?;
-        (stored, whole)
-    } else {
-        (stored, true)
-    };
-    if !whole {
-        return Err(io::Error::other("a segment does not open").into());
+    if stored.server_keyed {
+        say_server_keyed(headers);
     }
-    Ok(stored.stream(range, store.pool.clone()).await?)
+    Ok(stored)
 }
 
-async fn open(store: &Embedded, object_key: &str, sse_c: Option<SseC>) -> Result<Stored, S3Error> {
-    let disk = Arc::clone(&store.disk);
-    let bucket = store.presigner.bucket().to_owned();
-    let object_key = object_key.to_owned();
-    let opened = spawn_blocking(move || {
-        let key = sse_c.as_ref().map(|sse_c| &sse_c.key);
-        Stored::open(&disk, &bucket, &object_key, key)
-    });
-    opened
-        .await
-        .map_err(io::Error::other)?
-        .map_err(|refusal| match refusal {
-            Refusal::Missing => S3Error::NO_SUCH_KEY,
-            Refusal::NoKey => S3Error::new(
-                400,
-                "InvalidRequest",
-                "The object was stored using a form of Server Side Encryption. The correct \
-             parameters must be provided to retrieve the object.",
-            ),
-            Refusal::WrongKey => S3Error::new(
-                403,
-                "AccessDenied",
-                "Requests specifying Server Side Encryption with Customer provided keys must \
-             provide the correct secret key.",
-            ),
-            Refusal::Broken(why) => io::Error::other(why).into(),
-            Refusal::Io(error) => error.into(),
-        })
+fn part_number(call: &Call<'_>) -> Result<Option<u32>, S3Error> {
+    let Some(text) = call.query.one("partNumber") else {
+        return Ok(None);
+    };
+    let number = parse_part_number(text)?;
+    if call.headers.contains_key(header::RANGE) {
+        return Err(S3Error::new(
+            400,
+            "InvalidRequest",
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
+    }
+    Ok(Some(number))
 }
 
-fn check_supported(request: &Signed<'_>) -> Result<(), S3Error> {
-    let header = |name: &str, value: &HeaderValue| match name {
-        SSE_C_ALGORITHM
-        | SSE_C_KEY
-        | SSE_C_KEY_MD5
-        | "x-amz-date"
-        | "x-amz-user-agent"
-        | "x-amz-checksum-mode" => true,
-        "x-amz-content-sha256" => value == "UNSIGNED-PAYLOAD",
-        _ => !name.starts_with("x-amz-"),
-    };
-    let parameter = |name: &str| match name {
-        "x-id" => true,
-        // A single PUT is its own only part.
-        "partNumber" => request.query.one(name) == Some("1"),
-        _ => name.starts_with("X-Amz-") || OVERRIDES.iter().any(|(known, _)| *known == name),
-    };
-    let headers = request
-        .headers
-        .iter()
-        .all(|(name, value)| header(name.as_str(), value));
-    if headers && request.query.names().all(parameter) {
-        Ok(())
-    } else {
-        Err(S3Error::NOT_IMPLEMENTED)
+/// 1 to 10,000.
+pub(super) fn parse_part_number(text: &str) -> Result<u32, S3Error> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=10_000).contains(number))
+        .ok_or(PART_NUMBER)
+}
+
+fn part_asked(stored: &Stored, number: u32, headers: &mut HeaderMap) -> Result<Asked, S3Error> {
+    if stored.parts > 0 {
+        let name = HeaderName::from_static("x-amz-mp-parts-count");
+        headers.insert(name, HeaderValue::from(stored.parts));
+    }
+    match stored.part_range(number) {
+        Some(range) if range.is_empty() => Ok(Asked::Whole),
+        Some(range) => Ok(Asked::Part(range)),
+        None => Err(S3Error::new(
+            416,
+            "InvalidPartNumber",
+            "The requested partnumber is not satisfiable",
+        )
+        .with("ActualPartCount", stored.parts.max(1).to_string())
+        .with("PartNumberRequested", number.to_string())),
     }
 }
 
-fn overrides(request: &Signed<'_>) -> Result<HeaderMap, S3Error> {
+/// Signed query parameters that replace a header of the answer; every request is signed.
+fn overrides(call: &Call<'_>) -> Result<HeaderMap, S3Error> {
     let mut headers = HeaderMap::new();
-    for (parameter, name) in OVERRIDES {
-        if let Some(value) = request.query.one(parameter) {
-            let value = HeaderValue::from_str(value).map_err(|_| {
-                S3Error::new(
-                    400,
-                    "InvalidArgument",
-                    "A response header has invalid characters",
-                )
-            })?;
-            headers.insert(name, value);
-        }
+    for parameter in OVERRIDES {
+        let Some(value) = call.query.one(parameter) else {
+            continue;
+        };
+        let name = HeaderName::from_static(&parameter["response-".len()..]);
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            S3Error::new(
+                400,
+                "InvalidArgument",
+                "A response header has invalid characters",
+            )
+        })?;
+        headers.insert(name, value);
     }
     Ok(headers)
 }
@@ -182,42 +196,27 @@ fn describe(manifest: &Manifest, request: &HeaderMap, headers: &mut HeaderMap) {
             set(headers, name, value);
         }
     }
-    set(headers, header::ETAG, &format!("\"{}\"", manifest.etag));
+    answer::etag(headers, &manifest.etag);
     set(
         headers,
         header::LAST_MODIFIED,
-        &http_date(manifest.stored_at),
+        &answer::http_date(manifest.stored_at),
     );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let wanted = request
         .get("x-amz-checksum-mode")
         .is_some_and(|mode| mode == "ENABLED");
-    let whole = !request.contains_key(header::RANGE);
-    for (algorithm, value) in manifest.checksums.iter().filter(|_| wanted && whole) {
-        if let (true, Ok(name)) = (
-            algorithm != "md5",
-            HeaderName::try_from(format!("x-amz-checksum-{algorithm}")),
-        ) {
-            set(headers, name, value);
-        }
+    if wanted && !request.contains_key(header::RANGE) {
+        answer::checksums(headers, checksums(manifest).iter());
     }
 }
 
-/// Whether the object is to be sent, or is as the client has it (RFC 9110 §13.2.2).
-fn check_conditions(headers: &HeaderMap, etag: &str) -> Result<bool, S3Error> {
-    let matches = |name: HeaderName| {
-        headers.get(name).map(|value| {
-            let listed = value.to_str().unwrap_or_default();
-            listed.split(',').map(str::trim).any(|one| {
-                let one = one.strip_prefix("W/").unwrap_or(one);
-                one == "*" || one.trim_matches('"') == etag.trim_matches('"')
-            })
-        })
-    };
-    if matches(header::IF_MATCH) == Some(false) {
-        return Err(S3Error::PRECONDITION_FAILED.with("Condition", "If-Match"));
-    }
-    Ok(matches(header::IF_NONE_MATCH) != Some(true))
+/// Those that clients know; older objects may have others.
+pub(super) fn checksums(manifest: &Manifest) -> Vec<Value> {
+    let pairs = manifest.checksums.iter();
+    pairs
+        .filter_map(|(name, text)| Value::parse(Algorithm::parse(name)?, text))
+        .collect()
 }
 
 fn asked(headers: &HeaderMap, etag: &str, size: u64) -> Asked {
@@ -239,20 +238,97 @@ fn unsatisfiable(size: u64) -> S3Error {
     .with("ActualObjectSize", size.to_string())
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// `GetObjectAttributes`, of which nothing is said without the key.
+pub(super) async fn attributes(call: &Call<'_>) -> Result<Response, S3Error> {
+    let asked = asked_attributes(call.headers)?;
+    let mut headers = HeaderMap::new();
+    let stored = open(call, &mut headers).await?;
+    let manifest = &stored.manifest;
+    let modified = answer::http_date(manifest.stored_at);
+    set(&mut headers, header::LAST_MODIFIED, &modified);
+    let mut answer = answer::document("GetObjectAttributesResponse", |xml| {
+        for name in &asked {
+            write_attribute(xml, name, &stored);
+        }
+    });
+    answer.headers_mut().extend(headers);
+    Ok(answer)
+}
+
+const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+
+/// What `x-amz-object-attributes` names, in AWS's order.
+fn asked_attributes(headers: &HeaderMap) -> Result<Vec<&'static str>, S3Error> {
+    let bad = S3Error::new(400, "InvalidArgument", "Invalid attribute name specified.");
+    let mut asked = vec![];
+    for value in headers.get_all("x-amz-object-attributes") {
+        let value = value.to_str().map_err(|_| bad.clone())?;
+        for name in value.split(',').map(str::trim) {
+            let known = ATTRIBUTES.iter().find(|known| **known == name);
+            asked.push(*known.ok_or_else(|| bad.clone())?);
+        }
+    }
+    if asked.is_empty() {
+        return Err(S3Error::new(
+            400,
+            "InvalidRequest",
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is \
+             either missing or empty",
+        ));
+    }
+    Ok(ATTRIBUTES
+        .into_iter()
+        .filter(|name| asked.contains(name))
+        .collect())
+}
+
+fn write_attribute(xml: &mut Writer, name: &str, stored: &Stored) {
+    let manifest = &stored.manifest;
+    match name {
+        "ETag" => xml.element("ETag", &manifest.etag),
+        "StorageClass" => xml.element("StorageClass", "STANDARD"),
+        "ObjectSize" => xml.element("ObjectSize", &manifest.size.to_string()),
+        "ObjectParts" if stored.parts > 0 => {
+            xml.open("ObjectParts");
+            xml.element("PartsCount", &stored.parts.to_string());
+            xml.close("ObjectParts");
+        }
+        "Checksum" => {
+            let values = checksums(manifest);
+            if values.is_empty() {
+                return;
+            }
+            xml.open("Checksum");
+            for value in &values {
+                write_checksum(xml, value);
+            }
+            xml.close("Checksum");
+        }
+        _ => {}
     }
 }
 
-/// RFC 9110 §5.6.7.
-fn http_date(at: UnixMillis) -> String {
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    i64::try_from(at.secs())
-        .ok()
-        .and_then(|secs| time::OffsetDateTime::from_unix_timestamp(secs).ok())
-        .and_then(|at| at.format(&format).ok())
-        .unwrap_or_default()
+/// Value and type, as elements.
+pub(super) fn write_checksum(xml: &mut Writer, value: &Value) {
+    let text = value.text();
+    xml.element(value.algorithm().element(), &text);
+    xml.element("ChecksumType", answer::type_of(&text));
+}
+
+pub(super) async fn acl(call: &Call<'_>) -> Result<Response, S3Error> {
+    let bucket = call.bucket().await?;
+    check_there(call, &bucket).await?;
+    Ok(settings::acl(&bucket.owner))
+}
+
+pub(super) async fn tagging(call: &Call<'_>) -> Result<Response, S3Error> {
+    let bucket = call.bucket().await?;
+    check_there(call, &bucket).await?;
+    Ok(settings::no_tags())
+}
+
+async fn check_there(call: &Call<'_>, bucket: &crate::index::Bucket) -> Result<(), S3Error> {
+    let there = call.objects().stat(bucket, call.key).await;
+    let there = there.map_err(of_store)?;
+    there.map(|_| ()).ok_or(S3Error::NO_SUCH_KEY)
 }

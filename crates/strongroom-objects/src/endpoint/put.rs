@@ -1,103 +1,65 @@
-//! PUT of an object: write-once, under a customer key, streamed to disk.
+//! PUT of an object, and what all requests that make an object have in common.
 
-use super::body::{self, Digests};
-use super::error::S3Error;
-use super::sse_c::SseC;
-use super::{Signed, idle, random_hex, transfer};
-use crate::Embedded;
-use crate::disk::{FileName, Published};
-use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
-use crate::upload::Upload;
-use axum::body::Body;
+use super::body::{Incoming, Sent, receive};
+use super::faults::of_store;
+use super::operation::METADATA_PREFIX;
+use super::{Call, Who, answer, conditions, transfer, vault};
+use crate::index::Condition;
+use crate::store::Keying;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, header};
-use std::io;
-use std::sync::Arc;
-use strongroom_core::UnixMillis;
-use strongroom_core::secret::DataKey;
-use strongroom_core::stream::manifest::Manifest;
-use tokio::task::spawn_blocking;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use strongroom_s3::S3Error;
+use strongroom_s3::sse_c::SseC;
 
 /// Bytes of user metadata, names and values (AWS).
 const METADATA_BYTES_MAX: usize = 2048;
 /// Bytes of all headers that are kept with an object (AWS: of a PUT's header).
 const KEPT_BYTES_MAX: usize = 8192;
-const METADATA_PREFIX: &str = "x-amz-meta-";
-/// Further `x-amz-*` headers that change nothing here.
-const TOLERATED: [&str; 3] = ["x-amz-date", "x-amz-user-agent", "x-amz-checksum-sha256"];
+/// Headers that a download repeats, in every bucket.
+const KEPT: [HeaderName; 3] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+];
+/// In the vault's bucket these stay what they are on every answer.
+const KEPT_FOR_CLIENTS: [HeaderName; 3] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::EXPIRES,
+];
 
-pub(super) async fn put(
-    store: &Embedded,
-    request: &Signed<'_>,
-    body: &mut Body,
-) -> Result<Response, S3Error> {
-    let headers = request.headers;
-    check_write_once(request)?;
-    let sse_c = SseC::parse(headers)?;
-    check_supported(request, sse_c.is_some())?;
-    let sse_c = sse_c.ok_or(S3Error::new(
-        403,
-        "AccessDenied",
-        "This bucket keeps objects under customer provided keys alone.",
-    ))?;
-    let length = declared_length(headers, store.config.object_bytes_max)?;
-    let mut digests = Digests::expected(headers)?;
-    let etag = random_hex::<16>();
-    let manifest = Manifest {
-        size: 0,
-        stored_at: UnixMillis::default(),
-        etag: etag.clone(),
-        runs: Vec::new(),
-        checksums: digests.values(),
-        headers: kept_headers(headers)?,
-    };
+pub(super) async fn put(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     let mut answer = Response::default();
-    sse_c.echo(answer.headers_mut());
-    let _held = store.uploading.hold(request.key).ok_or(UPLOAD_UNDER_WAY)?;
-    let _permit = transfer(store)?;
-    let mut upload = start(store, request.key, sse_c.key, length, manifest).await?;
-    let received = receive(store, body, length, &mut upload, &mut digests).await;
-    if let Err(error) = received.and_then(|()| digests.check()) {
-        upload.abandon().await;
-        return Err(error);
+    let keying = keying(call, answer.headers_mut())?;
+    let condition = conditions::of_write(call.headers)?;
+    let max = call.single_bytes_max();
+    let incoming = Incoming::new(call.headers, sent, max)?;
+    let headers = kept_headers(call.headers, call.who)?;
+    let bucket = call.bucket().await?;
+    let _turn = vault::turn_to_upload(call)?;
+    let _permit = transfer(call.store)?;
+    if condition == Condition::IfNoneMatch {
+        // Refused before the body comes; the store decides again when it has come.
+        let there = call.objects().stat(&bucket, call.key).await;
+        if there.map_err(of_store)?.is_some() {
+            return Err(S3Error::PRECONDITION_FAILED);
+        }
     }
-    if upload.finish(store.clock.now()).await? == Published::AlreadyThere {
-        return Err(S3Error::PRECONDITION_FAILED);
-    }
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
-        answer.headers_mut().insert(header::ETAG, etag);
-    }
+    let writing = call
+        .objects()
+        .put(&bucket, call.key, keying, headers, incoming.length())
+        .await
+        .map_err(of_store)?;
+    let (written, checksums) = receive(incoming, writing, condition).await?;
+    answer::etag(answer.headers_mut(), &written.etag);
+    answer::checksums(answer.headers_mut(), checksums.iter());
     Ok(answer)
 }
 
-/// AWS's answer to a conditional write that meets another one (API reference, `PutObject`).
-const UPLOAD_UNDER_WAY: S3Error = S3Error::new(
-    409,
-    "ConditionalRequestConflict",
-    "Another upload of this object is under way.",
-);
-
-/// The bucket is write-once always, so a URL must say that it is.
-fn check_write_once(request: &Signed<'_>) -> Result<(), S3Error> {
-    let condition = request.headers.get(header::IF_NONE_MATCH);
-    if !request.bound.contains(&"if-none-match") || condition.is_none() {
-        return Err(S3Error::new(
-            403,
-            "AccessDenied",
-            "This bucket is write-once: sign and send if-none-match: *",
-        ));
-    }
-    if condition.is_some_and(|condition| condition != "*")
-        || request.headers.contains_key(header::IF_MATCH)
-    {
-        return Err(S3Error::NOT_IMPLEMENTED);
-    }
-    Ok(())
-}
-
-/// Refuses what would change the meaning of the request and is not built.
-fn check_supported(request: &Signed<'_>, keyed: bool) -> Result<(), S3Error> {
-    if request.headers.contains_key("x-amz-server-side-encryption") && keyed {
+/// Whose key is to seal what the request stores; the answer says so too.
+pub(super) fn keying(call: &Call<'_>, answer: &mut HeaderMap) -> Result<Keying, S3Error> {
+    let sse_c = SseC::parse(call.headers)?;
+    if sse_c.is_some() && call.headers.contains_key(SERVER_SIDE_ENCRYPTION) {
         return Err(S3Error::new(
             400,
             "InvalidArgument",
@@ -105,144 +67,97 @@ fn check_supported(request: &Signed<'_>, keyed: bool) -> Result<(), S3Error> {
              encryption method specified",
         ));
     }
-    let supported = |name: &str, value: &HeaderValue| match name {
-        SSE_C_ALGORITHM | SSE_C_KEY | SSE_C_KEY_MD5 => true,
-        "x-amz-acl" => value == "private",
-        "x-amz-content-sha256" => value == "UNSIGNED-PAYLOAD",
-        "x-amz-sdk-checksum-algorithm" => value == "SHA256",
-        "content-encoding" => !value
-            .as_bytes()
-            .windows(11)
-            .any(|part| part == b"aws-chunked"),
-        _ if name.starts_with(METADATA_PREFIX) => true,
-        _ => !name.starts_with("x-amz-") || TOLERATED.contains(&name),
-    };
-    let headers = request
-        .headers
-        .iter()
-        .all(|(name, value)| supported(name.as_str(), value));
-    let query = request
-        .query
-        .names()
-        .all(|name| name.starts_with("X-Amz-") || name == "x-id");
-    if headers && query {
-        Ok(())
-    } else {
-        Err(S3Error::NOT_IMPLEMENTED)
-    }
+    choose_keying(call.who, sse_c, answer)
 }
 
-/// The length sent ahead; none for a chunked body, which is cut off at the limit.
-fn declared_length(headers: &HeaderMap, max: u64) -> Result<Option<u64>, S3Error> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
-        let coding = headers
-            .get(header::TRANSFER_ENCODING)
-            .map(HeaderValue::as_bytes);
-        if coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
-            return Ok(None);
+/// As [`keying`], from what a form says.
+pub(super) fn choose_keying(
+    who: &Who,
+    sse_c: Option<SseC>,
+    answer: &mut HeaderMap,
+) -> Result<Keying, S3Error> {
+    match (sse_c, who) {
+        (Some(sse_c), _) => {
+            sse_c.echo(answer);
+            Ok(Keying::Customer(sse_c.key))
         }
-        return Err(S3Error::new(
-            411,
-            "MissingContentLength",
-            "You must provide the Content-Length HTTP header.",
-        ));
-    };
-    let length = value.to_str().ok().and_then(|text| text.parse().ok());
-    let length = length.ok_or(S3Error::new(
-        400,
-        "InvalidArgument",
-        "Invalid Content-Length",
-    ))?;
-    if length > max {
-        Err(too_large(length, max))
-    } else {
-        Ok(Some(length))
+        (None, Who::Client(client)) if client.server_keyed => {
+            say_server_keyed(answer);
+            Ok(Keying::Server)
+        }
+        (None, Who::Client(_)) => Err(S3Error::new(
+            403,
+            "AccessDenied",
+            "This credential stores objects under customer provided keys alone.",
+        )),
+        (None, Who::Vault) => Err(S3Error::new(
+            403,
+            "AccessDenied",
+            "This bucket keeps objects under customer provided keys alone.",
+        )),
     }
 }
 
-fn too_large(proposed: u64, max: u64) -> S3Error {
-    let message = "Your proposed upload exceeds the maximum allowed size";
-    S3Error::new(400, "EntityTooLarge", message)
-        .with("ProposedSize", proposed.to_string())
-        .with("MaxSizeAllowed", max.to_string())
+const SERVER_SIDE_ENCRYPTION: &str = "x-amz-server-side-encryption";
+
+/// What answers about server-keyed objects say.
+pub(super) fn say_server_keyed(answer: &mut HeaderMap) {
+    answer.insert(SERVER_SIDE_ENCRYPTION, HeaderValue::from_static("AES256"));
 }
 
 /// The headers that a download repeats.
-fn kept_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, S3Error> {
-    let too_large = S3Error::new(
-        400,
-        "MetadataTooLarge",
-        "Your metadata headers exceed the maximum allowed metadata size",
-    );
+pub(super) fn kept_headers(
+    headers: &HeaderMap,
+    who: &Who,
+) -> Result<Vec<(String, String)>, S3Error> {
+    let further: &[HeaderName] = match who {
+        Who::Vault => &[],
+        Who::Client(_) => &KEPT_FOR_CLIENTS,
+    };
     let mut kept = vec![];
-    let (mut bytes, mut metadata_bytes) = (0, 0);
     for (name, value) in headers {
-        let metadata = name.as_str().strip_prefix(METADATA_PREFIX);
-        let content = [
-            header::CONTENT_TYPE,
-            header::CONTENT_ENCODING,
-            header::CONTENT_LANGUAGE,
-        ];
-        if metadata.is_none() && !content.contains(name) {
+        let metadata = name.as_str().starts_with(METADATA_PREFIX);
+        if !metadata && !KEPT.contains(name) && !further.contains(name) {
             continue;
         }
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| S3Error::new(400, "InvalidArgument", "A header is not UTF-8"))?;
-        bytes += name.as_str().len() + value.len();
-        metadata_bytes += metadata.map_or(0, |name| name.len() + value.len());
-        if bytes > KEPT_BYTES_MAX || metadata_bytes > METADATA_BYTES_MAX {
-            return Err(too_large);
+        match name == header::CONTENT_ENCODING {
+            false => kept.push((name.as_str().to_owned(), value.to_owned())),
+            true => keep_encoding(value, &mut kept),
         }
-        kept.push((name.as_str().to_owned(), value.to_owned()));
     }
-    if !headers.contains_key(header::CONTENT_TYPE) {
+    check_kept(kept)
+}
+
+/// `aws-chunked` is how the body travels, not what the object is (AWS).
+fn keep_encoding(value: &str, kept: &mut Vec<(String, String)>) {
+    let codings = value.split(',').map(str::trim);
+    let codings: Vec<_> = codings.filter(|coding| *coding != "aws-chunked").collect();
+    if codings.iter().any(|coding| !coding.is_empty()) {
+        kept.push(("content-encoding".to_owned(), codings.join(",")));
+    }
+}
+
+/// Adds the default type and checks the size of what is kept.
+pub(super) fn check_kept(
+    mut kept: Vec<(String, String)>,
+) -> Result<Vec<(String, String)>, S3Error> {
+    let (mut bytes, mut metadata_bytes) = (0, 0);
+    for (name, value) in &kept {
+        bytes += name.len() + value.len();
+        let metadata = name.strip_prefix(METADATA_PREFIX);
+        metadata_bytes += metadata.map_or(0, |name| name.len() + value.len());
+    }
+    if bytes > KEPT_BYTES_MAX || metadata_bytes > METADATA_BYTES_MAX {
+        return Err(S3Error::new(
+            400,
+            "MetadataTooLarge",
+            "Your metadata headers exceed the maximum allowed metadata size",
+        ));
+    }
+    if !kept.iter().any(|(name, _)| name == "content-type") {
         kept.push(("content-type".to_owned(), "binary/octet-stream".to_owned()));
     }
     Ok(kept)
-}
-
-async fn start(
-    store: &Embedded,
-    object_key: &str,
-    key: DataKey,
-    length: Option<u64>,
-    manifest: Manifest,
-) -> Result<Upload, S3Error> {
-    let (disk, pool) = (Arc::clone(&store.disk), store.pool.clone());
-    let bucket = store.presigner.bucket().to_owned();
-    let object_key = object_key.to_owned();
-    let started = spawn_blocking(move || {
-        if disk.exists(&FileName::new(&object_key))? {
-            return Ok(None);
-        }
-        disk.check_room(length.unwrap_or(0))?;
-        Upload::start(disk, pool, &bucket, &object_key, &key, manifest).map(Some)
-    });
-    let started = started.await.map_err(io::Error::other)??;
-    started.ok_or(S3Error::PRECONDITION_FAILED)
-}
-
-async fn receive(
-    store: &Embedded,
-    body: &mut Body,
-    length: Option<u64>,
-    upload: &mut Upload,
-    digests: &mut Digests,
-) -> Result<(), S3Error> {
-    let max = store.config.object_bytes_max;
-    let mut received = 0;
-    while let Some(data) = body::next(body, idle(store)).await? {
-        received += data.len() as u64;
-        match length {
-            Some(length) if received > length => return Err(S3Error::INCOMPLETE_BODY),
-            None if received > max => return Err(too_large(received, max)),
-            _ => {}
-        }
-        digests.update(&data);
-        upload.push(&data).await?;
-    }
-    if length.is_some_and(|length| length != received) {
-        return Err(S3Error::INCOMPLETE_BODY);
-    }
-    Ok(())
 }

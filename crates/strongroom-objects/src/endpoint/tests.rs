@@ -8,7 +8,6 @@ mod signature;
 mod transfer;
 
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
-use crate::sigv4::{Canonical, Signer, push_time};
 use crate::{Embedded, EmbeddedConfig, ObjectStore, Presigned, SigningSecret};
 use axum::Router;
 use axum::body::Body;
@@ -23,7 +22,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use strongroom_core::secret::DataKey;
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
+use strongroom_s3::sigv4::{Canonical, Signer, UNRESERVED, push_time};
 use tower::ServiceExt;
+
+#[test]
+fn a_full_disk_is_unavailable_and_the_rest_internal() {
+    use std::io;
+    let full = super::failed(io::Error::from(io::ErrorKind::StorageFull));
+    assert_eq!(
+        (full.code(), full.status().as_u16()),
+        ("ServiceUnavailable", 503)
+    );
+    assert_eq!(
+        super::failed(io::Error::other("secret path")),
+        strongroom_s3::S3Error::INTERNAL
+    );
+}
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -285,9 +299,8 @@ impl Forge {
         {
             self = self.query("X-Amz-SignedHeaders", &names);
         }
-        let encode = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, crate::sigv4::UNRESERVED).to_string()
-        };
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, UNRESERVED).to_string();
         self.query.sort();
         let pairs = self.query.iter();
         let pairs: Vec<_> = pairs

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
-use strongroom_core::crowd::Crowd;
+use strongroom_core::crowd::{self, Group};
 use tokio::sync::oneshot;
 
 use super::memory::Memory;
@@ -16,19 +16,9 @@ use crate::Error;
 
 /// Most writes in one transaction.
 const BATCH_MAX: usize = 256;
-/// How often, and how long each time, a commit waits for callers who are expected to come.
-const LINGER_STEPS: usize = 8;
-const LINGER_STEP: Duration = Duration::from_micros(600);
 
-/// What the writer is asked.
-pub(super) enum Message {
-    /// Write this and answer.
-    Write(Box<Write>),
-    /// Some time has passed.
-    Tick,
-    /// Finish, close the file and answer.
-    Close(oneshot::Sender<Result<(), Error>>),
-}
+/// What the writer is asked; a close is answered when the file is closed.
+pub(super) type Message = crowd::Message<Write, oneshot::Sender<Result<(), Error>>>;
 
 /// A write and whom to answer.
 pub(super) struct Write {
@@ -36,54 +26,6 @@ pub(super) struct Write {
     pub(super) op: Op,
     /// Gone if the caller was cancelled; the write is done all the same.
     pub(super) reply: oneshot::Sender<Result<Outcome, Error>>,
-}
-
-/// What was taken off the queue for one round.
-#[derive(Default)]
-struct Taken {
-    writes: Vec<Write>,
-    tick: bool,
-    closing: Option<oneshot::Sender<Result<(), Error>>>,
-}
-
-impl Taken {
-    fn is_empty(&self) -> bool {
-        self.writes.is_empty() && !self.tick && self.closing.is_none()
-    }
-
-    fn add(&mut self, message: Message) {
-        match message {
-            Message::Write(write) => self.writes.push(*write),
-            Message::Tick => self.tick = true,
-            Message::Close(reply) => self.closing = Some(reply),
-        }
-    }
-
-    /// Takes what is there, in order; nothing after a close.
-    fn drain(&mut self, queue: &Receiver<Message>) {
-        while self.closing.is_none() && self.writes.len() < BATCH_MAX {
-            match queue.try_recv() {
-                Ok(message) => self.add(message),
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Gives concurrent callers time to join: a sync shared by many costs each of them little.
-    /// Sleeping, unlike waiting on the queue, costs the senders no wake-up.
-    fn linger(&mut self, queue: &Receiver<Message>, crowd: &Crowd) {
-        let mut idle_steps = 0;
-        for _ in 0..LINGER_STEPS {
-            let before = self.writes.len();
-            let stays = before == 0 || self.closing.is_some();
-            if stays || !crowd.is_worth_waiting(before, idle_steps) {
-                return;
-            }
-            std::thread::sleep(LINGER_STEP);
-            self.drain(queue);
-            idle_steps += usize::from(self.writes.len() == before);
-        }
-    }
 }
 
 /// How a transaction failed.
@@ -139,29 +81,21 @@ impl Writer {
 
     /// Works until it is told to close or nobody is left to ask.
     pub(super) fn run(mut self, queue: &Receiver<Message>) {
-        let mut taken = Taken::default();
-        let mut crowd = Crowd::default();
-        loop {
-            if taken.is_empty() {
-                let Ok(first) = queue.recv() else { break };
-                taken.add(first);
-                taken.drain(queue);
-            }
-            taken.linger(queue, &crowd);
-            let committed = taken.writes.len();
+        let mut group = Group::new(BATCH_MAX);
+        while group.gather(queue) {
+            let committed = group.writes.len();
             if committed > 0 {
-                self.commit(&mut taken.writes);
+                self.commit(&mut group.writes);
             }
-            if let Some(reply) = taken.closing.take() {
+            if let Some(reply) = group.closing.take() {
                 // Gone if the caller was cancelled.
                 let _ = reply.send(self.finish());
                 return;
             }
-            if std::mem::take(&mut taken.tick) && self.erased {
+            if std::mem::take(&mut group.tick) && self.erased {
                 self.truncate();
             }
-            taken.drain(queue);
-            crowd.note(committed, taken.writes.len());
+            group.committed(committed, queue);
         }
         if let Err(error) = self.finish() {
             log(&error, "closing the record store failed");

@@ -91,11 +91,12 @@ fn arguments_and_configuration_keep_the_development_vault_out() {
         url: "https://v".into(),
         signing_key_file: "/c".into(),
         issuer: Some("i".into()),
+        ca_file: Some("/ca".into()),
     };
     let found = find(&args(None, None), Some(settings()), dir.path()).unwrap();
     assert_eq!(
-        (found.url.as_deref(), found.key),
-        (Some("https://v"), "/c".into())
+        (found.url.as_deref(), found.key, found.ca),
+        (Some("https://v"), "/c".into(), Some("/ca".into()))
     );
     let found = find(&args(None, Some(key)), Some(settings()), dir.path()).unwrap();
     assert_eq!(

@@ -13,17 +13,17 @@ use strongroom_core::secret::StoreKey;
 use zeroize::Zeroizing;
 
 /// The only algorithm.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Longest life of a presigned URL: 7 days, in seconds.
-pub(crate) const EXPIRES_S_MAX: u32 = 604_800;
+pub const EXPIRES_S_MAX: u32 = 604_800;
 /// RFC 3986 unreserved characters stay, everything else is percent-encoded.
-pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 /// As [`UNRESERVED`], for the path: slashes stay.
-pub(crate) const UNRESERVED_PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+pub const UNRESERVED_PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 const SECS_PER_DAY: u64 = 86_400;
 
@@ -51,45 +51,61 @@ impl fmt::Debug for SigningSecret {
 }
 
 /// The signing key of one day and region.
-pub(crate) struct DayKey {
+pub struct DayKey {
     day: u64,
     /// `yyyymmdd`
-    pub(crate) date: String,
+    pub date: String,
     key: hmac::Key,
 }
 
 impl DayKey {
     /// Lower-case hex of the signature over a canonical request's digest.
-    pub(crate) fn sign(&self, region: &str, time: &str, digest: &[u8]) -> [u8; 64] {
-        let mut digest_hex = [0; 64];
-        // INVARIANT: SHA-256 has 32 bytes, 64 digits; a failure leaves zeros, which match nothing.
-        let _ = hex::encode_to_slice(digest, &mut digest_hex);
-        let parts: [&[u8]; 9] = [
-            ALGORITHM.as_bytes(),
-            b"\n",
-            time.as_bytes(),
-            b"\n",
-            self.date.as_bytes(),
-            b"/",
-            region.as_bytes(),
-            b"/s3/aws4_request\n",
-            &digest_hex,
-        ];
-        let mut signature = [0; 64];
-        let _ = hex::encode_to_slice(hmac::sign(&self.key, &parts.concat()), &mut signature);
-        signature
+    pub fn sign(&self, region: &str, time: &str, digest: &[u8]) -> [u8; 64] {
+        self.sign_digests(ALGORITHM, region, time, &[&hex_digest(digest)])
+    }
+
+    /// As [`Self::sign`], over what is chained in chunked bodies: each of `lines` is hexadecimal.
+    pub(crate) fn sign_digests(
+        &self,
+        algorithm: &str,
+        region: &str,
+        time: &str,
+        lines: &[&[u8; 64]],
+    ) -> [u8; 64] {
+        let scope = [&self.date, "/", region, "/s3/aws4_request"].concat();
+        let mut text = [algorithm, "\n", time, "\n", &scope].concat().into_bytes();
+        for line in lines {
+            text.push(b'\n');
+            text.extend_from_slice(*line);
+        }
+        self.sign_text(&text)
+    }
+
+    /// Lower-case hex of the signature over a text as it is (a form's policy).
+    pub fn sign_text(&self, text: &[u8]) -> [u8; 64] {
+        hex_digest(hmac::sign(&self.key, text).as_ref())
     }
 }
 
+/// Lower-case hex of 32 bytes.
+pub(crate) fn hex_digest(digest: &[u8]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    // INVARIANT: SHA-256 has 32 bytes, 64 digits; a failure leaves zeros, which match nothing.
+    let _ = hex::encode_to_slice(digest, &mut digits);
+    digits
+}
+
 /// Makes day keys and keeps the newest.
-pub(crate) struct Signer {
-    pub(crate) region: String,
+pub struct Signer {
+    /// The one region that its signatures are for.
+    pub region: String,
     secret: SigningSecret,
     newest: Mutex<Option<Arc<DayKey>>>,
 }
 
 impl Signer {
-    pub(crate) fn new(region: String, secret: SigningSecret) -> Self {
+    /// Of one secret access key, for one region.
+    pub fn new(region: String, secret: SigningSecret) -> Self {
         Self {
             region,
             secret,
@@ -98,7 +114,7 @@ impl Signer {
     }
 
     /// The key of the day that `at` lies in (UTC).
-    pub(crate) fn day_key(&self, at: UnixMillis) -> Arc<DayKey> {
+    pub fn day_key(&self, at: UnixMillis) -> Arc<DayKey> {
         let day = at.secs() / SECS_PER_DAY;
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = newest.as_ref().filter(|key| key.day == day) {
@@ -130,11 +146,11 @@ impl Signer {
 }
 
 /// A canonical request being hashed, piece by piece.
-pub(crate) struct Canonical(Context);
+pub struct Canonical(Context);
 
 impl Canonical {
     /// Method, path and query, all already canonical.
-    pub(crate) fn new(method: &str, path: &str, query: &str) -> Self {
+    pub fn new(method: &str, path: &str, query: &str) -> Self {
         let mut canonical = Self(Context::new(&SHA256));
         canonical.push(&[method, "\n", path, "\n", query, "\n"]);
         canonical
@@ -147,13 +163,18 @@ impl Canonical {
     }
 
     /// One signed header; call in the order of the names.
-    pub(crate) fn header(&mut self, name: &str, value: &str) {
+    pub fn header(&mut self, name: &str, value: &str) {
         self.push(&[name, ":", value, "\n"]);
     }
 
     /// The digest, for an unsigned payload.
-    pub(crate) fn finish(mut self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
-        self.push(&["\n", signed_headers, "\nUNSIGNED-PAYLOAD"]);
+    pub fn finish(self, signed_headers: &str) -> aws_lc_rs::digest::Digest {
+        self.finish_with(signed_headers, "UNSIGNED-PAYLOAD")
+    }
+
+    /// The digest, with what stands in `x-amz-content-sha256`.
+    pub fn finish_with(mut self, signed_headers: &str, payload: &str) -> aws_lc_rs::digest::Digest {
+        self.push(&["\n", signed_headers, "\n", payload]);
         self.0.finish()
     }
 }
@@ -174,7 +195,7 @@ fn date_text(day: u64) -> String {
 }
 
 /// Appends `yyyymmddThhmmssZ`, with the day's text already known.
-pub(crate) fn push_time(out: &mut String, date: &str, at: UnixMillis) {
+pub fn push_time(out: &mut String, date: &str, at: UnixMillis) {
     let second = at.secs() % SECS_PER_DAY;
     out.push_str(date);
     out.push('T');
@@ -190,8 +211,15 @@ fn push_two_digits(out: &mut String, value: u64) {
     }
 }
 
+/// `yyyymmddThhmmssZ` of an instant.
+pub fn time_text(at: UnixMillis) -> String {
+    let mut text = String::with_capacity(16);
+    push_time(&mut text, &date_text(at.secs() / SECS_PER_DAY), at);
+    text
+}
+
 /// Reads `yyyymmddThhmmssZ` strictly.
-pub(crate) fn parse_time(text: &str) -> Option<UnixMillis> {
+pub fn parse_time(text: &str) -> Option<UnixMillis> {
     let plain = text.len() == 16 && text.is_ascii();
     let (date, clock) = plain.then(|| text.split_at(8))?;
     let clock = clock.strip_prefix('T')?.strip_suffix('Z')?;
@@ -228,9 +256,7 @@ mod tests {
         #[test]
         fn times_are_read_back(secs in 0u64..253_402_300_799) {
             let at = UnixMillis(secs * 1000);
-            let mut text = String::new();
-            push_time(&mut text, &date_text(secs / SECS_PER_DAY), at);
-            prop_assert_eq!(parse_time(&text), Some(at));
+            prop_assert_eq!(parse_time(&time_text(at)), Some(at));
         }
 
         #[test]

@@ -1,10 +1,11 @@
 //! The `range` header (RFC 9110 §14.2) as AWS reads it: one range of bytes, anything else ignored.
 
+use crate::S3Error;
 use std::ops::Range;
 
 /// What a `range` header asks of an object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// All of it: no range, several, or none that can be read.
     Whole,
     /// These bytes, at least one.
@@ -14,7 +15,7 @@ pub(super) enum Asked {
 }
 
 /// Reads the header's value against the object's size.
-pub(super) fn parse(value: &[u8], size: u64) -> Asked {
+pub fn parse(value: &[u8], size: u64) -> Asked {
     let spec = std::str::from_utf8(value)
         .ok()
         .and_then(|value| value.strip_prefix("bytes="));
@@ -27,6 +28,37 @@ pub(super) fn parse(value: &[u8], size: u64) -> Asked {
         (None, Some(count)) if from.is_empty() => part(size.saturating_sub(count), size, size),
         _ => Asked::Whole,
     }
+}
+
+/// Reads `x-amz-copy-source-range` (AWS, `UploadPartCopy`): `bytes=first-last`, both given, within
+/// the source. 400 `InvalidArgument`.
+pub fn parse_copy_source(value: &[u8], size: u64) -> Result<Range<u64>, S3Error> {
+    let spec = std::str::from_utf8(value)
+        .ok()
+        .and_then(|value| value.strip_prefix("bytes="));
+    let ends = spec.and_then(|spec| spec.split_once('-'));
+    let ends = ends.and_then(|(from, to)| Some((number(from)?, number(to)?)));
+    let text = || String::from_utf8_lossy(value).into_owned();
+    let (from, to) = ends.filter(|(from, to)| from <= to).ok_or_else(|| {
+        S3Error::new(
+            400,
+            "InvalidArgument",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first \
+             and last are the zero-based offsets of the first and last bytes to copy",
+        )
+        .with("ArgumentName", "x-amz-copy-source-range")
+        .with("ArgumentValue", text())
+    })?;
+    if to >= size {
+        return Err(S3Error::text(
+            400,
+            "InvalidArgument",
+            format!("Range specified is not valid for source object of size: {size}"),
+        )
+        .with("ArgumentName", "x-amz-copy-source-range")
+        .with("ArgumentValue", text()));
+    }
+    Ok(from..to + 1)
 }
 
 fn part(from: u64, to: u64, size: u64) -> Asked {

@@ -1,7 +1,6 @@
 //! The three SSE-C headers: validation with AWS's codes and messages, and the echo.
 
-use super::error::S3Error;
-use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
+use crate::S3Error;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderValue};
@@ -10,10 +9,25 @@ use strongroom_core::secret::DataKey;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+/// Header with the SSE-C algorithm.
+pub const SSE_C_ALGORITHM: &str = "x-amz-server-side-encryption-customer-algorithm";
+/// Header with the base64 of the customer key.
+pub const SSE_C_KEY: &str = "x-amz-server-side-encryption-customer-key";
+/// Header with the base64 of the MD5 of the customer key.
+pub const SSE_C_KEY_MD5: &str = "x-amz-server-side-encryption-customer-key-md5";
+/// The same three for the source of a copy.
+pub const COPY_SOURCE_SSE_C: [&str; 3] = [
+    "x-amz-copy-source-server-side-encryption-customer-algorithm",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key-md5",
+];
+const SSE_C: [&str; 3] = [SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5];
+
 /// A customer key whose headers agree.
 #[derive(Debug)]
-pub(super) struct SseC {
-    pub(super) key: DataKey,
+pub struct SseC {
+    /// The customer key.
+    pub key: DataKey,
     md5: HeaderValue,
 }
 
@@ -24,17 +38,22 @@ fn invalid(message: &'static str) -> S3Error {
 
 impl SseC {
     /// The customer key of a request; nothing if it has none of the headers.
-    pub(super) fn parse(headers: &HeaderMap) -> Result<Option<Self>, S3Error> {
-        let [algorithm, key, md5] =
-            [SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5].map(|name| headers.get(name));
+    pub fn parse(headers: &HeaderMap) -> Result<Option<Self>, S3Error> {
+        Self::of(headers, SSE_C)
+    }
+
+    /// The customer key of the object that a copy reads.
+    pub fn parse_copy_source(headers: &HeaderMap) -> Result<Option<Self>, S3Error> {
+        Self::of(headers, COPY_SOURCE_SSE_C)
+    }
+
+    fn of(headers: &HeaderMap, names: [&str; 3]) -> Result<Option<Self>, S3Error> {
+        let [algorithm, key, md5] = names.map(|name| headers.get(name));
         if algorithm.is_none() && key.is_none() && md5.is_none() {
             return Ok(None);
         }
         let repeated = |name| headers.get_all(name).iter().count() > 1;
-        if [SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5]
-            .into_iter()
-            .any(repeated)
-        {
+        if names.into_iter().any(repeated) {
             return Err(invalid(
                 "A customer encryption header was sent more than once.",
             ));
@@ -71,7 +90,7 @@ impl SseC {
     }
 
     /// What every answer to a request with a good key repeats.
-    pub(super) fn echo(&self, headers: &mut HeaderMap) {
+    pub fn echo(&self, headers: &mut HeaderMap) {
         headers.insert(SSE_C_ALGORITHM, HeaderValue::from_static("AES256"));
         headers.insert(SSE_C_KEY_MD5, self.md5.clone());
     }

@@ -1,0 +1,168 @@
+//! `[[s3.credential]]`: who else may use the S3 endpoint, and which buckets.
+
+use super::sections::S3Section;
+use anyhow::{bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+/// Longest name and longest access key id.
+const NAME_BYTES_MAX: usize = 128;
+/// Shortest and longest name of a bucket (AWS, *Bucket naming rules*).
+const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+
+/// One credential. Two of one name belong to one owner, as while a key is being replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CredentialSection {
+    /// Owner of the buckets that it makes.
+    pub(crate) name: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key_file: PathBuf,
+    /// Names that it may make and use; a trailing `*` stands for any ending.
+    #[serde(default = "every_bucket")]
+    pub(crate) buckets: Vec<String>,
+    /// Whether it may leave encryption to the vault's own key.
+    #[serde(default)]
+    pub(crate) server_keyed: bool,
+}
+
+fn every_bucket() -> Vec<String> {
+    vec!["*".into()]
+}
+
+/// What types alone cannot say. Errors name the key and, as there are several tables, the entry.
+pub(super) fn check(s3: &S3Section) -> anyhow::Result<()> {
+    let mut ids = HashSet::from([s3.access_key_id.as_str()]);
+    let mut owners = HashMap::new();
+    for (index, credential) in s3.credential.iter().enumerate() {
+        let at = |key: &str| format!("s3.credential {} {key}", index + 1);
+        let name = &credential.name;
+        ensure!(
+            is_text(name),
+            "{}: 1 to {NAME_BYTES_MAX} bytes without control characters",
+            at("name")
+        );
+        let id = credential.access_key_id.as_str();
+        ensure!(
+            is_access_key_id(id),
+            "{}: 3 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .",
+            at("access_key_id")
+        );
+        ensure!(
+            ids.insert(id),
+            "{}: `{id}` stands there already, in another credential or as s3.access_key_id",
+            at("access_key_id")
+        );
+        let server_keyed = *owners.entry(name).or_insert(credential.server_keyed);
+        ensure!(
+            server_keyed == credential.server_keyed,
+            "{}: not the same in all credentials of the name `{name}`",
+            at("server_keyed")
+        );
+        ensure!(
+            !credential.buckets.is_empty(),
+            "{}: at least one, or left out for every bucket",
+            at("buckets")
+        );
+        for pattern in &credential.buckets {
+            check_bucket(pattern, &s3.bucket, &at("buckets"))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_bucket(pattern: &str, vaults: &str, key: &str) -> anyhow::Result<()> {
+    if pattern == vaults {
+        bail!("{key}: `{pattern}` is s3.bucket, which is the vault's own");
+    }
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let sound = match pattern.strip_suffix('*') {
+        Some(start) => start.len() < *BUCKET_BYTES.end() && start.bytes().all(allowed),
+        None => BUCKET_BYTES.contains(&pattern.len()) && pattern.bytes().all(allowed),
+    };
+    ensure!(
+        sound && !pattern.starts_with(['-', '.']) && !pattern.ends_with(['-', '.']),
+        "{key}: `{}` is no bucket name, nor the beginning of one with a `*` after it",
+        pattern.escape_debug()
+    );
+    Ok(())
+}
+
+/// Whether a text is a name for people.
+fn is_text(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn is_access_key_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (3..=NAME_BYTES_MAX).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about these tables, `name` and `access_key_id` first.
+    fn said(tables: &[(&str, &str, &str)]) -> String {
+        let tables = tables.iter().map(|(name, id, more)| {
+            format!(
+                "[[credential]]\nname = {name:?}\naccess_key_id = {id:?}\n\
+                 secret_access_key_file = \"s\"\n{more}\n"
+            )
+        });
+        let section: S3Section = toml::from_str(&tables.collect::<String>()).unwrap();
+        check(&section).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn credentials_have_every_bucket_and_no_server_keys_unless_they_say_so() {
+        let text = "[[credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
+                    secret_access_key_file = \"s\"\n";
+        let section: S3Section = toml::from_str(text).unwrap();
+        assert_eq!(section.credential[0].buckets, ["*"]);
+        assert!(!section.credential[0].server_keyed);
+    }
+
+    #[test]
+    fn sound_credentials_are_taken() {
+        let buckets = "buckets = [\"backup\", \"back*\", \"*\", \"a.b-c\", \"stronger\", \"s*\"]";
+        assert_eq!(said(&[("a", "AAA", buckets)]), "");
+        assert_eq!(
+            said(&[("a", "AAA", ""), ("b", "BBB", "server_keyed = true")]),
+            ""
+        );
+        assert_eq!(
+            said(&[("a", "AAA", ""), ("a", "BBB", "")]),
+            "",
+            "a key that is replaced"
+        );
+    }
+
+    #[test]
+    fn impossible_credentials_are_refused_with_their_key() {
+        for (tables, expected) in [
+            (&[("", "AAA", "")] as &[_], "s3.credential 1 name"),
+            (&[("a\n", "AAA", "")], "1 name"),
+            (&[("a", "AA", "")], "1 access_key_id"),
+            (&[("a", "A/A", "")], "1 access_key_id"),
+            (&[("a", "STRONGROOM", "")], "1 access_key_id"),
+            (&[("a", "AAA", ""), ("b", "AAA", "")], "2 access_key_id"),
+            (
+                &[("a", "AAA", ""), ("a", "BBB", "server_keyed = true")],
+                "2 server_keyed",
+            ),
+            (&[("a", "AAA", "buckets = []")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"strongroom\"]")], "vault's own"),
+            (&[("a", "AAA", "buckets = [\"ab\"]")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"Upper\"]")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"a*b\"]")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"a**\"]")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"-abc\"]")], "1 buckets"),
+            (&[("a", "AAA", "buckets = [\"\"]")], "1 buckets"),
+        ] {
+            let said = said(tables);
+            assert!(said.contains(expected), "{tables:?}: {said}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Answers: XML documents, refusals, dates and headers.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use strongroom_core::UnixMillis;
+use strongroom_s3::S3Error;
+use strongroom_s3::checksum::Value;
+use strongroom_s3::xml::Writer;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
+
+/// A refusal; to HEAD without a body.
+pub(super) fn refused(error: &S3Error, request_id: &str, head: bool) -> Response {
+    let body = if head {
+        Body::empty()
+    } else {
+        Body::from(error.xml(request_id))
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = error.status();
+    answer.headers_mut().insert(header::CONTENT_TYPE, XML);
+    answer
+}
+
+/// An answer that is a document, filled in by `fill`.
+pub(super) fn document(root: &str, fill: impl FnOnce(&mut Writer)) -> Response {
+    let mut xml = Writer::new();
+    xml.root(root);
+    fill(&mut xml);
+    xml.close(root);
+    of_xml(xml.finish())
+}
+
+/// An answer that is a document of the program's own text.
+pub(super) fn fixed(root: &str, inner: &str) -> Response {
+    let mut xml = Writer::new();
+    xml.root(root);
+    of_xml(format!("{}{inner}</{root}>", xml.finish()))
+}
+
+/// An answer with an XML text as it is.
+pub(super) fn of_xml(text: String) -> Response {
+    let mut answer = Response::new(Body::from(text));
+    answer.headers_mut().insert(header::CONTENT_TYPE, XML);
+    answer
+}
+
+/// An owner, who is known by the name of a credential.
+pub(super) fn owner(xml: &mut Writer, element: &str, name: &str) {
+    xml.open(element);
+    xml.element("ID", name);
+    xml.element("DisplayName", name);
+    xml.close(element);
+}
+
+/// Inserts a header; a value that no header can hold is left out.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+pub(super) fn etag(headers: &mut HeaderMap, etag: &str) {
+    set(headers, header::ETAG, &quoted(etag));
+}
+
+/// An entity tag as it is shown.
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// The headers of an object's checksums, and of their type.
+pub(super) fn checksums<'a>(headers: &mut HeaderMap, values: impl Iterator<Item = &'a Value>) {
+    for value in values {
+        let text = value.text();
+        let kind = HeaderName::from_static("x-amz-checksum-type");
+        headers.insert(kind, HeaderValue::from_static(type_of(&text)));
+        set(
+            headers,
+            HeaderName::from_static(value.algorithm().header()),
+            &text,
+        );
+    }
+}
+
+/// What a checksum is of: a composite one ends in the number of parts.
+pub(super) fn type_of(text: &str) -> &'static str {
+    if text.contains('-') {
+        "COMPOSITE"
+    } else {
+        "FULL_OBJECT"
+    }
+}
+
+fn date(at: UnixMillis) -> Option<OffsetDateTime> {
+    let secs = i64::try_from(at.secs()).ok()?;
+    OffsetDateTime::from_unix_timestamp(secs).ok()
+}
+
+/// RFC 9110 §5.6.7.
+pub(super) fn http_date(at: UnixMillis) -> String {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    date(at)
+        .and_then(|at| at.format(&format).ok())
+        .unwrap_or_default()
+}
+
+/// Seconds since 1970 of such a date.
+pub(super) fn parse_http_date(text: &str) -> Option<u64> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let at = PrimitiveDateTime::parse(text, &format).ok()?;
+    u64::try_from(at.assume_utc().unix_timestamp()).ok()
+}
+
+/// As in XML answers: whole seconds, as AWS shows them.
+pub(super) fn iso_date(at: UnixMillis) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].000Z");
+    date(at)
+        .and_then(|at| at.format(&format).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_as_aws_writes_them() {
+        let at = UnixMillis(1_800_000_000_999);
+        assert_eq!(http_date(at), "Fri, 15 Jan 2027 08:00:00 GMT");
+        assert_eq!(iso_date(at), "2027-01-15T08:00:00.000Z");
+        assert_eq!(parse_http_date(&http_date(at)), Some(1_800_000_000));
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
+}
