@@ -1,33 +1,55 @@
 //! The version of the store's directory, and the steps from older ones.
 //!
 //! A newer version is refused. An older one is copied to `before-<version>` first, by hard links:
-//! object files never change in place, so a step must write new files and never edit one.
+//! object files never change in place, so a step must write new files and never edit one. The
+//! copy stays; it is the operator's to remove.
+//!
+//! Version 1 kept each object as one file under `objects`, version 2 has an index.
 
 use crate::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use strongroom_core::UnixMillis;
 
 /// What this program writes.
-const CURRENT: u32 = 1;
+const CURRENT: u32 = 2;
 
-/// Brings the directory from one version to the next.
-type Step = fn(&Path) -> io::Result<()>;
-
-/// Step `n` leads from version `n + 1` to `n + 2`; version 1 is the first.
-const STEPS: &[Step] = &[];
-
-/// Writes the version of a new directory, refuses a newer one, brings an older one up.
-pub(super) fn check(dir: &Path) -> Result<(), Error> {
-    bring_up(dir, CURRENT, STEPS)
+/// What opening a directory takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout<'a> {
+    pub(crate) dir: &'a Path,
+    /// The vault's bucket, the only one of version 1.
+    pub(crate) bucket: &'a str,
+    /// Who owns that bucket.
+    pub(crate) owner: &'a str,
+    pub(crate) now: UnixMillis,
 }
 
-fn bring_up(dir: &Path, current: u32, steps: &[Step]) -> Result<(), Error> {
+/// Brings the directory from one version to the next. It may have been tried before and stopped
+/// anywhere.
+type Step = fn(&Layout<'_>) -> Result<(), Error>;
+
+/// Step `n` leads from version `n + 1` to `n + 2`; version 1 is the first.
+const STEPS: &[Step] = &[super::from_1::step];
+
+/// Writes the version of a new directory, refuses a newer one, brings an older one up.
+pub(super) fn check(layout: &Layout<'_>) -> Result<(), Error> {
+    bring_up(layout, CURRENT, STEPS)?;
+    let old = layout.dir.join("objects");
+    if old.exists() {
+        fs::remove_dir_all(old).map_err(Error::storage("removing files of an older format"))?;
+    }
+    Ok(())
+}
+
+fn bring_up(layout: &Layout<'_>, current: u32, steps: &[Step]) -> Result<(), Error> {
+    let dir = layout.dir;
     let text = match fs::read_to_string(dir.join("format")) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if dir.join("objects").exists() {
+            if ["objects", "runs"].iter().any(|name| dir.join(name).exists()) {
                 return Err(Error::UnknownFormat);
             }
             return write(dir, current).map_err(Error::storage("writing the format file"));
@@ -49,20 +71,21 @@ fn bring_up(dir: &Path, current: u32, steps: &[Step]) -> Result<(), Error> {
             .ok()
             .and_then(|at| steps.get(at));
         let step = step.ok_or(Error::UnknownFormat)?;
-        migrate(dir, version, *step).map_err(Error::storage("migrating the directory"))?;
+        copy(dir, version).map_err(Error::storage("copying the directory"))?;
+        step(layout)?;
+        write(dir, version + 1).map_err(Error::storage("writing the format file"))?;
     }
     Ok(())
 }
 
-fn migrate(dir: &Path, version: u32, step: Step) -> io::Result<()> {
+fn copy(dir: &Path, version: u32) -> io::Result<()> {
     let copy = dir.join(format!("before-{version}"));
     // A copy is complete once it has its format file, which is written last.
     if !copy.join("format").exists() {
         link_tree(&dir.join("objects"), &copy.join("objects"))?;
         write(&copy, version)?;
     }
-    step(dir)?;
-    write(dir, version + 1)
+    Ok(())
 }
 
 fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
@@ -94,6 +117,15 @@ fn write(dir: &Path, version: u32) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn layout(dir: &Path) -> Layout<'_> {
+        Layout {
+            dir,
+            bucket: "vault",
+            owner: "vault",
+            now: UnixMillis(1),
+        }
+    }
+
     fn version(dir: &Path) -> String {
         fs::read_to_string(dir.join("format")).unwrap()
     }
@@ -101,34 +133,35 @@ mod tests {
     #[test]
     fn a_new_directory_gets_the_current_version() {
         let dir = tempfile::tempdir().unwrap();
-        check(dir.path()).unwrap();
-        check(dir.path()).unwrap();
-        assert_eq!(version(dir.path()), "1\n");
+        check(&layout(dir.path())).unwrap();
+        check(&layout(dir.path())).unwrap();
+        assert_eq!(version(dir.path()), "2\n");
     }
 
     #[test]
     fn a_newer_directory_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), 2).unwrap();
-        let refused = check(dir.path()).unwrap_err();
+        write(dir.path(), 3).unwrap();
+        let refused = check(&layout(dir.path())).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "the object store has format 2, this program knows up to 1"
+            "the object store has format 3, this program knows up to 2"
         );
-        assert_eq!(version(dir.path()), "2\n");
+        assert_eq!(version(dir.path()), "3\n");
     }
 
     #[test]
     fn objects_without_a_version_or_with_nonsense_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("objects")).unwrap();
-        assert!(matches!(check(dir.path()), Err(Error::UnknownFormat)));
-        for text in ["0", "", "one", "-1"] {
-            fs::write(dir.path().join("format"), text).unwrap();
-            assert!(
-                matches!(check(dir.path()), Err(Error::UnknownFormat)),
-                "{text}"
-            );
+        for name in ["objects", "runs"] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join(name)).unwrap();
+            let refused = check(&layout(dir.path()));
+            assert!(matches!(refused, Err(Error::UnknownFormat)));
+            for text in ["0", "", "one", "-1"] {
+                fs::write(dir.path().join("format"), text).unwrap();
+                let refused = check(&layout(dir.path()));
+                assert!(matches!(refused, Err(Error::UnknownFormat)), "{text}");
+            }
         }
     }
 
@@ -139,12 +172,13 @@ mod tests {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "old").unwrap();
         write(dir.path(), 1).unwrap();
-        let step: Step = |dir| {
-            let file = dir.join("objects/ab/name");
-            fs::remove_file(&file)?;
-            fs::write(file, "new")
+        let step: Step = |layout| {
+            let file = layout.dir.join("objects/ab/name");
+            fs::remove_file(&file).unwrap();
+            fs::write(file, "new").unwrap();
+            Ok(())
         };
-        bring_up(dir.path(), 2, &[step]).unwrap();
+        bring_up(&layout(dir.path()), 2, &[step]).unwrap();
         assert_eq!(version(dir.path()), "2\n");
         assert_eq!(fs::read_to_string(&file).unwrap(), "new");
         let copy = dir.path().join("before-1");
@@ -160,11 +194,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("objects")).unwrap();
         write(dir.path(), 1).unwrap();
-        let fails: Step = |_| Err(ErrorKind::Other.into());
-        assert!(bring_up(dir.path(), 2, &[fails]).is_err());
+        let fails: Step = |_| Err(Error::UnknownFormat);
+        assert!(bring_up(&layout(dir.path()), 2, &[fails]).is_err());
         assert_eq!(version(dir.path()), "1\n");
         let works: Step = |_| Ok(());
-        bring_up(dir.path(), 2, &[works]).unwrap();
+        bring_up(&layout(dir.path()), 2, &[works]).unwrap();
         assert_eq!(version(dir.path()), "2\n");
     }
 }
