@@ -2,35 +2,58 @@
 //!
 //! Values reach it through its own S3 endpoint alone, by URLs that it signs itself.
 
-use crate::buffers::Pool;
-use crate::disk::{Disk, FileName};
+use crate::blocking::{runtime, wait};
+use crate::credential::S3Credential;
+use crate::disk::Disk;
+use crate::disk::format::Layout;
+use crate::index::{Bucket, Condition, CreateBucket};
 use crate::presign::{Presigned, Presigner};
-use crate::{Error, ObjectStore, download, endpoint, upload};
+use crate::store::{Limits, Store, StoreError};
+use crate::{Error, ObjectStore, endpoint};
 use async_trait::async_trait;
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use strongroom_core::secret::DataKey;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+use strongroom_core::secret::{DataKey, StoreKey};
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
 use strongroom_s3::sigv4::SigningSecret;
+
+/// Owner of the vault's bucket: a name that no credential can have.
+const VAULT_OWNER: &str = "(vault)";
+/// Most bytes of an object that is uploaded in parts: 5 TiB (AWS).
+const OBJECT_BYTES_MAX: u64 = 5 << 40;
+/// Most bytes of an object that may be kept in the index.
+const INLINE_BYTES_MAX: u32 = 1 << 20;
+/// How often old uploads and left-over files are looked for.
+const SWEEP: Duration = Duration::from_secs(120);
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone)]
 pub struct EmbeddedConfig {
     /// Where files are kept; made with mode 0700 if absent.
     pub dir: PathBuf,
-    /// The one bucket, 3 to 63 of `a-z 0-9 - .`
+    /// The vault's own bucket, 3 to 63 of `a-z 0-9 - .`
     pub bucket: String,
     /// The region that URLs are signed for.
     pub region: String,
     /// Scheme, host and port as clients reach the endpoint; no path.
     pub public_url: String,
-    /// Largest object in bytes, at most 5 GiB.
+    /// Largest object in bytes, at most 5 TiB; a single PUT or part has at most 5 GiB of it.
     pub object_bytes_max: u64,
+    /// Objects up to this size are kept in the index, without a file of their own; at most 1 MiB.
+    pub inline_bytes_max: u32,
+    /// Multipart uploads that may be open at a time; more are answered 503 `SlowDown`.
+    pub uploads_max: u32,
+    /// Seconds after which an open multipart upload is ended.
+    pub upload_life_s: u64,
     /// Free bytes of the file system that uploads must leave.
     pub disk_reserve_bytes: u64,
-    /// Names the one credential; not secret.
+    /// Names the vault's own credential; not secret.
     pub access_key_id: String,
     /// Origins whose pages may PUT and GET; none turns CORS off.
     pub cors_origins: Vec<String>,
@@ -53,6 +76,9 @@ impl Default for EmbeddedConfig {
             region: "us-east-1".into(),
             public_url: "http://localhost:4566".into(),
             object_bytes_max: RUN_BYTES_MAX,
+            inline_bytes_max: 64 << 10,
+            uploads_max: 1000,
+            upload_life_s: 7 * 24 * 3600,
             disk_reserve_bytes: 1 << 30,
             access_key_id: "STRONGROOM".into(),
             cors_origins: Vec::new(),
@@ -68,24 +94,28 @@ impl Default for EmbeddedConfig {
 pub struct Embedded {
     pub(crate) config: EmbeddedConfig,
     pub(crate) presigner: Presigner,
-    pub(crate) disk: Arc<Disk>,
-    pub(crate) pool: Pool,
+    pub(crate) store: Arc<Store>,
+    /// The vault's own bucket.
+    pub(crate) vault_bucket: Arc<Bucket>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Arc<crate::store::Store>,
     pub(crate) gates: endpoint::Gates,
+    _sweeper: Sweeper,
 }
 
 impl Embedded {
-    /// Opens the directory, which must not be open elsewhere, and removes unfinished uploads.
+    /// Opens the directory, which must not be open elsewhere, and finishes what a crash left.
+    /// Blocks.
+    ///
+    /// `secret` is that of the vault's own URLs, `store_key` that of what the store keeps sealed,
+    /// `credentials` those of applications. Buckets that they name are made.
     pub fn open(
         config: EmbeddedConfig,
         secret: SigningSecret,
-        credentials: Vec<crate::S3Credential>,
+        store_key: &StoreKey,
+        credentials: Vec<S3Credential>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
-        if config.object_bytes_max > RUN_BYTES_MAX {
-            return Err(Error::Config("object_bytes_max is over 5 GiB".into()));
-        }
+        check(&config)?;
         let presigner = Presigner::new(
             &config.public_url,
             config.bucket.clone(),
@@ -93,17 +123,33 @@ impl Embedded {
             config.access_key_id.clone(),
             secret,
         )?;
-        let disk = Arc::new(Disk::open(&config.dir, config.disk_reserve_bytes)?);
-        let gates = endpoint::Gates::new(&config, Arc::clone(presigner.credential()), credentials)?;
-        let pool = Pool::new(upload::BUFFER_BYTES);
+        let vault = Arc::clone(presigner.credential());
+        let gates = endpoint::Gates::new(&config, vault, credentials)?;
+        let layout = Layout {
+            dir: &config.dir,
+            bucket: &config.bucket,
+            owner: VAULT_OWNER,
+            now: clock.now(),
+        };
+        let disk = Disk::open(&layout, config.disk_reserve_bytes)?;
+        let limits = Limits {
+            object_bytes_max: config.object_bytes_max,
+            inline_bytes_max: config.inline_bytes_max.into(),
+            uploads_max: config.uploads_max,
+            upload_life_ms: config.upload_life_s.saturating_mul(1000),
+        };
+        let store = Store::start(disk, store_key, Arc::clone(&clock), limits);
+        let store = store.map_err(opening)?;
+        let buckets = make_buckets(&store, &config.bucket, &gates);
+        let vault_bucket = wait(buckets).map_err(Error::storage("making buckets"))??;
         Ok(Arc::new(Self {
             config,
             presigner,
-            disk,
-            pool,
+            vault_bucket,
             clock,
-            store: Arc::new(crate::store::Store {}),
             gates,
+            _sweeper: Sweeper::start(&store).map_err(Error::storage("starting a thread"))?,
+            store,
         }))
     }
 
@@ -112,17 +158,108 @@ impl Embedded {
         endpoint::router(Arc::clone(self))
     }
 
-    /// Runs `act` with the directory on a thread that may block.
-    pub(crate) async fn on_disk<T: Send + 'static>(
-        &self,
-        doing: &'static str,
-        act: impl FnOnce(&Disk) -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
-        let disk = Arc::clone(&self.disk);
-        let done = tokio::task::spawn_blocking(move || act(&disk)).await;
-        done.map_err(std::io::Error::other)
-            .flatten()
-            .map_err(Error::storage(doing))
+    /// Finishes what is queued and closes the index. Later calls fail.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.store
+            .close()
+            .await
+            .map_err(failed("closing the index"))
+    }
+}
+
+fn check(config: &EmbeddedConfig) -> Result<(), Error> {
+    let bad = |text: &str| Err(Error::Config(text.into()));
+    if config.object_bytes_max > OBJECT_BYTES_MAX {
+        return bad("object_bytes_max is over 5 TiB");
+    }
+    if config.inline_bytes_max > INLINE_BYTES_MAX {
+        return bad("inline_bytes_max is over 1 MiB");
+    }
+    Ok(())
+}
+
+/// The vault's own bucket; it and those that credentials name are made if they are not there.
+async fn make_buckets(
+    store: &Store,
+    vault_bucket: &str,
+    gates: &endpoint::Gates,
+) -> Result<Arc<Bucket>, Error> {
+    let vault_bucket = make_bucket(store, vault_bucket, VAULT_OWNER).await?;
+    for (name, owner) in gates.access.named_buckets() {
+        make_bucket(store, &name, &owner).await?;
+    }
+    Ok(vault_bucket)
+}
+
+async fn make_bucket(store: &Store, name: &str, owner: &str) -> Result<Arc<Bucket>, Error> {
+    let made = store.create_bucket(name, owner).await;
+    match made.map_err(failed("making a bucket"))? {
+        CreateBucket::Created(bucket) => Ok(Arc::new(bucket)),
+        CreateBucket::Exists(bucket) if bucket.owner == owner => Ok(Arc::new(bucket)),
+        CreateBucket::Exists(_) => Err(Error::Config(format!(
+            "bucket `{name}` belongs to another credential"
+        ))),
+        CreateBucket::TooMany => Err(Error::Config("there are too many buckets".into())),
+    }
+}
+
+/// For `map_err`: what was being done when the store failed.
+fn failed(doing: &'static str) -> impl FnOnce(StoreError) -> Error {
+    move |error| match error {
+        StoreError::Io(cause) => Error::Storage { doing, cause },
+        other => Error::storage(doing)(io::Error::other(other)),
+    }
+}
+
+/// Newer and foreign indices are told apart from failures.
+fn opening(error: StoreError) -> Error {
+    use crate::index::IndexError;
+    match error {
+        StoreError::Index(IndexError::Newer { found, known }) => {
+            Error::NewerFormat { found, known }
+        }
+        StoreError::Index(IndexError::Foreign) => Error::UnknownFormat,
+        other => failed("opening the index")(other),
+    }
+}
+
+/// A thread that sweeps the store now and then, until this is dropped.
+struct Sweeper {
+    stop: Option<Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Sweeper {
+    fn start(store: &Arc<Store>) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let store = Arc::downgrade(store);
+        let runtime = runtime()?;
+        let thread = thread::Builder::new()
+            .name("objects-sweep".into())
+            .spawn(move || sweep(&store, &runtime, &stopped))?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+fn sweep(store: &Weak<Store>, runtime: &tokio::runtime::Runtime, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
+        let Some(store) = store.upgrade() else { return };
+        if let Err(error) = runtime.block_on(store.sweep()) {
+            tracing::warn!(%error, "sweeping the object store failed");
+        }
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It holds the directory while it works.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -150,18 +287,17 @@ impl ObjectStore for Embedded {
     }
 
     async fn presence(&self, object: &ObjectId) -> Result<Option<u64>, Error> {
-        let name = FileName::new(&object.to_string());
-        self.on_disk("looking for an object", move |disk| {
-            disk.read(&name)?
-                .map(|file| download::unkeyed_size(&file))
-                .transpose()
-        })
-        .await
+        let key = object.to_string();
+        let stat = self.store.stat(&self.vault_bucket, &key).await;
+        let stat = stat.map_err(failed("looking for an object"))?;
+        Ok(stat.map(|stat| stat.size))
     }
 
     async fn delete(&self, object: &ObjectId) -> Result<(), Error> {
-        let name = FileName::new(&object.to_string());
-        self.on_disk("deleting an object", move |disk| disk.remove(&name))
+        let key = object.to_string();
+        self.store
+            .delete(&self.vault_bucket, &key, Condition::None)
             .await
+            .map_err(failed("deleting an object"))
     }
 }

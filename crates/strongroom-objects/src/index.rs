@@ -325,15 +325,13 @@ impl Index {
         let (reply, answer) = oneshot::channel();
         // Sending waits while the queue is full.
         let sent = tokio::task::spawn_blocking(move || queue.send(Message::Close(reply)));
-        match sent.await.map_err(IndexError::io)? {
+        if sent.await.map_err(IndexError::io)?.is_err() {
             // The writer is gone: closed before.
-            Err(_) => Ok(()),
-            Ok(()) => {
-                let closed = answer.await.unwrap_or(Ok(()));
-                self.buckets.forget();
-                closed
-            }
+            return Ok(());
         }
+        let closed = answer.await.unwrap_or(Ok(()));
+        self.buckets.forget();
+        closed
     }
 
     async fn write<T: Send + 'static>(

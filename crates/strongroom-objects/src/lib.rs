@@ -3,17 +3,16 @@
 //! Values go between client and object store by presigned URL; the vault names objects, hands out
 //! customer keys (SSE-C) and deletes. This crate must not know tokens, records or sessions.
 
+mod blocking;
 mod buffers;
 mod credential;
 mod disk;
-mod download;
 mod embedded;
 mod endpoint;
-#[cfg_attr(not(test), expect(dead_code, reason = "the data plane is built on it"))]
 mod index;
 mod presign;
+mod runs;
 mod store;
-mod upload;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
@@ -44,6 +43,9 @@ pub enum Error {
     /// The directory's `format` file is missing beside objects, or unreadable.
     #[error("the object store's format file is missing or damaged")]
     UnknownFormat,
+    /// The directory is of an older format and cannot be brought to this one; the text says why.
+    #[error("the object store cannot be brought to this program's format: {0}")]
+    Migration(String),
     /// The file system failed; the cause is for the log alone.
     #[error("object store failed while {doing}")]
     Storage {

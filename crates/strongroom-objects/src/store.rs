@@ -209,7 +209,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the index of an opened directory and finishes what a crash left. Blocks.
-    pub(crate) fn open(
+    pub(crate) fn start(
         disk: Disk,
         store_key: &StoreKey,
         clock: Arc<dyn Clock>,
@@ -251,29 +251,22 @@ impl Store {
         Ok(self.index.buckets(owner).await?)
     }
 
-    /// Removes a bucket that holds no object, with its open uploads; `false` if it holds some.
-    pub(crate) async fn delete_bucket(&self, bucket: &Bucket) -> Result<bool, StoreError> {
-        match self.index.delete_bucket(bucket.id).await? {
-            DeleteBucket::Deleted(freed) => {
-                self.files.remove(freed).await;
-                Ok(true)
-            }
-            DeleteBucket::NotEmpty => Ok(false),
-            DeleteBucket::NoBucket => Err(StoreError::NoSuchBucket),
+    /// Removes a bucket that holds no object, with its open uploads; their files are gone.
+    pub(crate) async fn delete_bucket(&self, bucket: &Bucket) -> Result<DeleteBucket, StoreError> {
+        let mut answer = self.index.delete_bucket(bucket.id).await?;
+        if let DeleteBucket::Deleted(freed) = &mut answer {
+            self.files.remove(std::mem::take(freed)).await;
         }
+        Ok(answer)
     }
 
-    /// Keeps a bucket's CORS rules, or takes them away.
+    /// Keeps a bucket's CORS rules, or takes them away; `false` if there is no such bucket.
     pub(crate) async fn set_cors(
         &self,
         bucket: &Bucket,
         cors: Option<String>,
-    ) -> Result<(), StoreError> {
-        if self.index.set_cors(bucket.id, cors).await? {
-            Ok(())
-        } else {
-            Err(StoreError::NoSuchBucket)
-        }
+    ) -> Result<bool, StoreError> {
+        Ok(self.index.set_cors(bucket.id, cors).await?)
     }
 
     // --- objects without their keys -----------------------------------------------------

@@ -168,10 +168,10 @@ impl Value {
             Some((text, parts)) => {
                 let digits = parts.bytes().all(|byte| byte.is_ascii_digit());
                 let parts = digits.then(|| parts.parse().ok()).flatten()?;
-                (
-                    text,
-                    Some(parts).filter(|parts| (1..=PARTS_MAX).contains(parts)),
-                )
+                if !(1..=PARTS_MAX).contains(&parts) {
+                    return None;
+                }
+                (text, Some(parts))
             }
         };
         let digest = BASE64_STANDARD.decode(text).ok()?;
@@ -306,9 +306,9 @@ pub fn combine(algorithm: Algorithm, kind: Type, parts: &[(u64, Value)]) -> Opti
     match kind {
         Type::Composite => {
             let mut hasher = Hasher::new(algorithm);
-            parts
-                .iter()
-                .for_each(|(_, value)| hasher.update(&value.digest));
+            for (_, value) in parts {
+                hasher.update(&value.digest);
+            }
             let mut whole = hasher.finish();
             whole.parts = u32::try_from(parts.len()).ok();
             whole.parts.is_some().then_some(whole)
@@ -335,7 +335,7 @@ pub fn combine(algorithm: Algorithm, kind: Type, parts: &[(u64, Value)]) -> Opti
 pub struct Hasher(Inner);
 
 enum Inner {
-    Crc(Algorithm, crc_fast::Digest),
+    Crc(Algorithm, Box<crc_fast::Digest>),
     Sha(Algorithm, Context),
 }
 
@@ -343,7 +343,7 @@ impl Hasher {
     /// Of nothing yet.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match (algorithm.crc(), algorithm) {
-            (Some(crc), _) => Inner::Crc(algorithm, crc_fast::Digest::new(crc)),
+            (Some(crc), _) => Inner::Crc(algorithm, Box::new(crc_fast::Digest::new(crc))),
             (None, Algorithm::Sha1) => {
                 Inner::Sha(algorithm, Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))
             }

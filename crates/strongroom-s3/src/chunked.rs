@@ -395,10 +395,10 @@ fn parse_chunk_line(line: &[u8]) -> Option<(u64, Option<&[u8]>)> {
         .flatten()?;
     let mut signature = None;
     for part in parts {
-        if let Some(value) = part.trim().strip_prefix("chunk-signature=") {
-            if signature.replace(value.as_bytes()).is_some() {
-                return None;
-            }
+        if let Some(value) = part.trim().strip_prefix("chunk-signature=")
+            && signature.replace(value.as_bytes()).is_some()
+        {
+            return None;
         }
     }
     Some((size, signature))

@@ -14,6 +14,8 @@ pub mod range;
 pub mod sigv4;
 pub mod sse_c;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 pub mod xml;
 

@@ -3,11 +3,17 @@
 //!
 //! A state machine without I/O, like [`crate::chunked`].
 
+mod policy;
+mod reader;
+#[cfg(test)]
+mod tests;
+
 use crate::S3Error;
-use crate::verify::Credential;
-use bytes::Bytes;
-use std::sync::Arc;
-use strongroom_core::UnixMillis;
+pub use policy::{Accepted, verify};
+pub use reader::Reader;
+
+/// Most bytes of a form before its file (AWS).
+pub const FIELDS_BYTES_MAX: usize = 20 << 10;
 
 /// The form's fields before its file, names lower case. A field that comes twice is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +29,7 @@ impl Fields {
         found.map(|pair| pair.1.as_str())
     }
 
-    /// All fields.
+    /// All fields, in the order of the form.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields
             .iter()
@@ -35,59 +41,23 @@ impl Fields {
         &self.file_name
     }
 
-    /// The `key` field with `${filename}` replaced; 400 `InvalidArgument` without one.
+    /// The `key` field with `${filename}` replaced; 400 `InvalidArgument` without one, or an empty
+    /// one.
     pub fn key(&self) -> Result<String, S3Error> {
-        Err(S3Error::NOT_IMPLEMENTED)
+        let key = self.get("key").ok_or_else(|| missing("key"))?;
+        let key = key.replace("${filename}", &self.file_name);
+        if key.is_empty() {
+            let message = "User key must have a length greater than 0.";
+            return Err(S3Error::new(400, "InvalidArgument", message));
+        }
+        Ok(key)
     }
 }
 
-/// Reads one form.
-pub struct Reader {}
-
-impl Reader {
-    /// From the request's `content-type`; 412 `PreconditionFailed` (AWS) if it is no form.
-    pub fn new(_content_type: &[u8]) -> Result<Self, S3Error> {
-        Err(S3Error::NOT_IMPLEMENTED)
-    }
-
-    /// Takes the next bytes of the body, and appends what they hold of the file. At most 20 KiB may
-    /// come before the file. 400 `MalformedPOSTRequest`, `MaxPostPreDataLengthExceeded` or
-    /// `InvalidArgument`.
-    pub fn push(&mut self, _data: Bytes, _out: &mut Vec<Bytes>) -> Result<(), S3Error> {
-        Err(S3Error::NOT_IMPLEMENTED)
-    }
-
-    /// The fields, once the file has begun: the policy can be checked before a byte is kept.
-    pub fn fields(&self) -> Option<&Fields> {
-        None
-    }
-
-    /// At the body's end: the file was ended by the boundary.
-    pub fn finish(self) -> Result<(), S3Error> {
-        Err(S3Error::NOT_IMPLEMENTED)
-    }
-}
-
-/// A form whose signature and policy were right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// Whose signature it is.
-    pub access_key_id: String,
-    /// Least bytes of the file; fewer are 400 `EntityTooSmall`.
-    pub length_min: u64,
-    /// Most bytes of the file; more are 400 `EntityTooLarge`.
-    pub length_max: u64,
-}
-
-/// Checks the policy's signature and every condition: 403 `AccessDenied` ("Invalid according to
-/// Policy: …"), `SignatureDoesNotMatch`, `InvalidAccessKeyId`, 400 `InvalidPolicyDocument`. Without
-/// a policy field the form is anonymous: 403 `AccessDenied`.
-pub fn verify(
-    _region: &str,
-    _find: &dyn Fn(&str) -> Option<Arc<Credential>>,
-    _bucket: &str,
-    _fields: &Fields,
-    _now: UnixMillis,
-) -> Result<Accepted, S3Error> {
-    Err(S3Error::NOT_IMPLEMENTED)
+fn missing(field: &'static str) -> S3Error {
+    let message = format!(
+        "Bucket POST must contain a field named '{field}'.  If it is specified, please check the \
+         order of the fields."
+    );
+    S3Error::text(400, "InvalidArgument", message).with("ArgumentName", field)
 }

@@ -5,6 +5,7 @@ use super::delete::check_digest_sent;
 use super::faults::of_store;
 use super::{Call, answer};
 use crate::Embedded;
+use crate::index::Bucket;
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
 use axum::response::Response;
 use http::request::Parts;
@@ -94,16 +95,22 @@ pub(super) async fn put(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3E
     let bucket = call.bucket().await?;
     let body = read_small(call.headers, sent, XML_BYTES_MAX).await?;
     let rules = Rules::from_xml(&body)?;
-    let kept = call.objects().set_cors(&bucket, Some(rules.to_xml())).await;
-    kept.map_err(of_store)?;
+    keep(call, &bucket, Some(rules.to_xml())).await?;
     Ok(Response::default())
 }
 
 pub(super) async fn delete(call: &Call<'_>) -> Result<Response, S3Error> {
     let bucket = call.bucket().await?;
-    let gone = call.objects().set_cors(&bucket, None).await;
-    gone.map_err(of_store)?;
+    keep(call, &bucket, None).await?;
     let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     Ok(answer)
+}
+
+async fn keep(call: &Call<'_>, bucket: &Bucket, rules: Option<String>) -> Result<(), S3Error> {
+    let kept = call.objects().set_cors(bucket, rules).await;
+    match kept.map_err(of_store)? {
+        true => Ok(()),
+        false => Err(S3Error::NO_SUCH_BUCKET),
+    }
 }

@@ -3,8 +3,7 @@
 use super::body::{Sent, read_small};
 use super::faults::of_store;
 use super::{Call, answer, conditions};
-use crate::index::{Bucket, Condition};
-use crate::store::StoreError;
+use crate::index::Condition;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use strongroom_s3::S3Error;
@@ -14,23 +13,12 @@ use strongroom_s3::xml::{DELETE_BYTES_MAX, DeleteObject, DeleteRequest, Writer};
 pub(super) async fn one(call: &Call<'_>) -> Result<Response, S3Error> {
     let condition = conditions::of_delete(call.headers)?;
     let bucket = call.bucket().await?;
-    delete_if(call, &bucket, call.key, condition).await?;
+    let deleted = call.objects().delete(&bucket, call.key, condition).await;
+    // No such object is no error, whatever the condition (AWS, *conditional deletes*).
+    deleted.map_err(of_store)?;
     let mut answer = Response::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
     Ok(answer)
-}
-
-/// No such object is no error, whatever the condition (AWS, *conditional deletes*).
-async fn delete_if(
-    call: &Call<'_>,
-    bucket: &Bucket,
-    key: &str,
-    condition: Condition,
-) -> Result<(), S3Error> {
-    match call.objects().delete(bucket, key, condition).await {
-        Ok(()) | Err(StoreError::NoSuchKey) => Ok(()),
-        Err(error) => Err(of_store(error)),
-    }
 }
 
 pub(super) async fn many(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
@@ -38,26 +26,26 @@ pub(super) async fn many(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3
     let bucket = call.bucket().await?;
     let body = read_small(call.headers, sent, DELETE_BYTES_MAX).await?;
     let request = DeleteRequest::parse(&body)?;
-    let plain = request.objects.iter();
-    let plain = plain.filter(|object| object.etag.is_none() && is_there(object));
-    let plain: Vec<String> = plain.map(|object| object.key.clone()).collect();
-    let at_once = if plain.is_empty() {
-        Ok(())
+    let there = request.objects.iter().filter(|object| is_there(object));
+    let keys: Vec<_> = there.map(key_and_condition).collect();
+    let mut deleted = if keys.is_empty() {
+        Vec::new()
     } else {
-        let deleted = call.objects().delete_many(&bucket, plain).await;
-        deleted.map_err(of_store)
-    };
-    let mut outcomes = Vec::with_capacity(request.objects.len());
-    for object in &request.objects {
-        outcomes.push(match &object.etag {
-            _ if !is_there(object) => Err(NO_SUCH_VERSION),
-            None => at_once.clone(),
-            Some(etag) => {
-                let condition = Condition::IfMatch(etag.clone());
-                delete_if(call, &bucket, &object.key, condition).await
-            }
-        });
+        let deleted = call.objects().delete_many(&bucket, keys).await;
+        deleted.map_err(of_store)?
     }
+    .into_iter();
+    let outcomes: Vec<_> = request
+        .objects
+        .iter()
+        .map(|object| match is_there(object) {
+            false => Err(NO_SUCH_VERSION),
+            true => match deleted.next() {
+                Some(outcome) => outcome.map_err(of_store),
+                None => Err(S3Error::INTERNAL),
+            },
+        })
+        .collect();
     Ok(answer::document("DeleteResult", |xml| {
         for (object, outcome) in request.objects.iter().zip(&outcomes) {
             write_outcome(xml, object, outcome, request.quiet);
@@ -74,6 +62,14 @@ const NO_SUCH_VERSION: S3Error = S3Error::new(
 /// Objects have one version, `null`.
 fn is_there(object: &DeleteObject) -> bool {
     matches!(object.version_id.as_deref(), None | Some("" | "null"))
+}
+
+fn key_and_condition(object: &DeleteObject) -> (String, Condition) {
+    let condition = match &object.etag {
+        None => Condition::None,
+        Some(etag) => Condition::IfMatch(etag.clone()),
+    };
+    (object.key.clone(), condition)
 }
 
 fn write_outcome(

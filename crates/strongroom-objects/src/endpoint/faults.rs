@@ -115,6 +115,11 @@ pub(super) fn of_store(error: StoreError) -> S3Error {
             tracing::error!(why, "an object is not what was stored");
             S3Error::INTERNAL
         }
+        StoreError::Busy => S3Error::SLOW_DOWN,
+        StoreError::Index(error) => {
+            tracing::error!(%error, cause = ?std::error::Error::source(&error), "the index failed");
+            S3Error::INTERNAL
+        }
         StoreError::Io(error) => of_io(&error),
     }
 }

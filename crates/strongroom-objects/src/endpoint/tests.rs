@@ -8,7 +8,9 @@ mod signature;
 mod transfer;
 
 use crate::presign::{SSE_C_ALGORITHM, SSE_C_KEY, SSE_C_KEY_MD5};
-use crate::{Embedded, EmbeddedConfig, ObjectStore, Presigned, SigningSecret};
+use crate::{
+    Embedded, EmbeddedConfig, ObjectStore, Presigned, S3Credential, SigningSecret, Transport,
+};
 use axum::Router;
 use axum::body::Body;
 use base64::Engine;
@@ -17,27 +19,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use strongroom_core::secret::DataKey;
+use strongroom_core::secret::{DataKey, StoreKey};
 use strongroom_core::time::Clock;
 use strongroom_core::{ObjectId, UnixMillis};
 use strongroom_s3::sigv4::{Canonical, Signer, UNRESERVED, push_time};
 use tower::ServiceExt;
-
-#[test]
-fn a_full_disk_is_unavailable_and_the_rest_internal() {
-    use std::io;
-    let full = super::failed(io::Error::from(io::ErrorKind::StorageFull));
-    assert_eq!(
-        (full.code(), full.status().as_u16()),
-        ("ServiceUnavailable", 503)
-    );
-    assert_eq!(
-        super::failed(io::Error::other("secret path")),
-        strongroom_s3::S3Error::INTERNAL
-    );
-}
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const START: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -99,6 +88,30 @@ fn key(fill: u8) -> DataKey {
     DataKey::init_with(|bytes| bytes.fill(fill))
 }
 
+/// The credentials of the applications: one with customer keys alone, one that the server keeps
+/// keys for, and one that may touch little.
+fn credentials() -> Vec<S3Credential> {
+    let credential = |name: &str, id: &str, buckets: &[&str], server_keyed| S3Credential {
+        name: name.into(),
+        access_key_id: id.into(),
+        secret: SigningSecret::new(SECRET.into()),
+        buckets: buckets.iter().map(|&one| one.to_owned()).collect(),
+        server_keyed,
+    };
+    vec![
+        credential("alice", "AKIDALICE", &["*", "named"], true),
+        credential("bob", "AKIDBOB", &["*"], false),
+        credential("carol", "AKIDCAROL", &["carol-*"], true),
+    ]
+}
+
+fn open(config: EmbeddedConfig, clock: &Arc<TestClock>) -> Arc<Embedded> {
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+    let secret = SigningSecret::new(SECRET.into());
+    let store_key = StoreKey::init_with(|bytes| bytes.fill(9));
+    Embedded::open(config, secret, &store_key, credentials(), clock).unwrap()
+}
+
 fn world() -> World {
     world_with(|_| ())
 }
@@ -117,8 +130,7 @@ fn world_with(change: impl FnOnce(&mut EmbeddedConfig)) -> World {
         ..EmbeddedConfig::default()
     };
     change(&mut config);
-    let as_clock: Arc<dyn Clock> = clock.clone();
-    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), as_clock).unwrap();
+    let store = open(config, &clock);
     let router = store.router();
     World {
         dir,
@@ -160,7 +172,8 @@ impl World {
             .await
     }
 
-    async fn raw(&self, request: Request<Body>) -> Answer {
+    async fn raw(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Transport::Secure);
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -180,14 +193,35 @@ impl World {
         }
     }
 
-    /// The only file under `objects`, or none.
-    fn stored_file(&self) -> Option<std::path::PathBuf> {
-        let path = self
-            .dir
-            .path()
-            .join("store/objects/ab")
-            .join(OBJECT.to_string());
-        path.exists().then_some(path)
+    /// Files of finished objects; small ones have none, unless the test says otherwise.
+    fn files(&self) -> Vec<PathBuf> {
+        let shelves = std::fs::read_dir(self.dir.path().join("store/runs")).unwrap();
+        let files = shelves.flat_map(|shelf| std::fs::read_dir(shelf.unwrap().path()).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    }
+
+    /// Every file of the store, the index among them.
+    fn all_files(&self) -> Vec<PathBuf> {
+        let top = std::fs::read_dir(self.dir.path().join("store")).unwrap();
+        let top = top.map(|file| file.unwrap().path());
+        top.filter(|file| file.is_file())
+            .chain(self.files())
+            .collect()
+    }
+
+    /// The only file.
+    fn file(&self) -> PathBuf {
+        let [file] = <[_; 1]>::try_from(self.files()).unwrap();
+        file
+    }
+
+    async fn is_stored(&self) -> bool {
+        self.store.presence(&OBJECT).await.unwrap().is_some()
+    }
+
+    /// Whether no trace of an upload is left.
+    async fn is_empty(&self) -> bool {
+        !self.is_stored().await && self.files().is_empty() && self.unfinished() == 0
     }
 
     fn unfinished(&self) -> usize {
@@ -198,7 +232,10 @@ impl World {
 }
 
 fn request(method: Method, signed: &Presigned) -> http::request::Builder {
-    let request = Request::builder().method(method).uri(path_of(&signed.url));
+    let request = Request::builder()
+        .extension(Transport::Secure)
+        .method(method)
+        .uri(path_of(&signed.url));
     signed
         .headers
         .iter()

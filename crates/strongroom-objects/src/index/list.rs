@@ -32,8 +32,7 @@ pub(super) fn objects(
         "SELECT key, size, stored_at, etag FROM objects
          WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
     )?;
-    let page = walk.run(&mut statement, |row| {
-        let key = key_at(row, 0)?;
+    let page = walk.run(&mut statement, |key, row| {
         let stat = objects::stat_at(row, 1)?;
         Ok(Some(Entry { key, stat }))
     })?;
@@ -76,8 +75,8 @@ pub(super) fn uploads(
         "SELECT key, id, created_at FROM uploads
          WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key, id",
     )?;
-    let page = walk.run(&mut statement, |row| {
-        let (key, id): (String, String) = (key_at(row, 0)?, row.get(1)?);
+    let page = walk.run(&mut statement, |key, row| {
+        let id: String = row.get(1)?;
         let passed = own.is_some_and(|(own_key, behind)| key == own_key && id.as_str() <= behind);
         let created_at = UnixMillis(row.get::<_, i64>(2)?.cast_unsigned());
         Ok((!passed).then_some(UploadEntry {
@@ -176,11 +175,11 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Walks. `statement` takes the bucket and the first and last bytes, and gives a key in its
-    /// first column; `read` makes an entry of a row, or passes it over.
+    /// first column; `read` makes an entry of a key and its row, or passes it over.
     fn run<T>(
         self,
         statement: &mut Statement<'_>,
-        read: impl Fn(&SqlRow<'_>) -> rusqlite::Result<Option<T>>,
+        read: impl Fn(String, &SqlRow<'_>) -> rusqlite::Result<Option<T>>,
     ) -> rusqlite::Result<Page<T>> {
         let mut page = Page {
             entries: Vec::new(),
@@ -188,25 +187,26 @@ impl Walk<'_> {
             more: false,
         };
         let first = self.cut.prefix.as_bytes().to_vec();
+        let upper = beyond(self.cut.prefix);
         let mut from = Some(self.from.map_or(first.clone(), |from| from.max(first)));
         while let Some(lower) = from.take()
             && self.max > 0
         {
-            let upper = beyond(self.cut.prefix);
             let mut rows = statement.query(params![self.bucket.0, lower, upper])?;
             while let Some(row) = rows.next()? {
-                let Some(entry) = read(row)? else { continue };
+                let key = key_at(row, 0)?;
+                let common = self.cut.common_prefix(&key).map(str::to_owned);
+                let Some(entry) = read(key, row)? else {
+                    continue;
+                };
                 if page.entries.len() + page.prefixes.len() == self.max {
                     page.more = true;
                     break;
                 }
-                if self.cut.delimiter.is_some() {
-                    let key = key_at(row, 0)?;
-                    if let Some(common) = self.cut.common_prefix(&key) {
-                        from = Some(beyond(common));
-                        page.prefixes.push(common.to_owned());
-                        break;
-                    }
+                if let Some(common) = common {
+                    from = Some(beyond(&common));
+                    page.prefixes.push(common);
+                    break;
                 }
                 page.entries.push(entry);
             }

@@ -25,7 +25,7 @@ pub(super) trait Write: Send {
 
 /// A write as a function of its transaction.
 struct Act<T, F> {
-    act: F,
+    on: F,
     outcome: Option<T>,
     /// Gone if the caller was cancelled; the write is done all the same.
     reply: oneshot::Sender<Result<T>>,
@@ -37,7 +37,7 @@ where
     F: Fn(&mut Batch<'_>) -> rusqlite::Result<T> + Send,
 {
     fn apply(&mut self, batch: &mut Batch<'_>) -> rusqlite::Result<()> {
-        self.outcome = Some((self.act)(batch)?);
+        self.outcome = Some((self.on)(batch)?);
         Ok(())
     }
 
@@ -51,13 +51,13 @@ where
     }
 }
 
-/// A write that does `act` and is answered with what it returned.
+/// A write that acts `on` its transaction and is answered with what it returned.
 pub(super) fn write<T: Send + 'static>(
-    act: impl Fn(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
+    on: impl Fn(&mut Batch<'_>) -> rusqlite::Result<T> + Send + 'static,
     reply: oneshot::Sender<Result<T>>,
 ) -> Message {
     Message::Write(Box::new(Box::new(Act {
-        act,
+        on,
         outcome: None,
         reply,
     })))

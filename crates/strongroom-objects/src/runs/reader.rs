@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use strongroom_core::secret::DataKey;
-use strongroom_core::stream::manifest::Run;
+use strongroom_core::stream::manifest::Manifest;
 use strongroom_core::stream::{
     Context, Flag, RUN_HEADER_BYTES, SEGMENT_BYTES, SegmentOpener, run_salt, sealed_bytes,
     segment_of, segment_offset,
@@ -40,9 +40,8 @@ pub(crate) struct Runs {
     pub(crate) bucket: String,
     pub(crate) object_key: String,
     pub(crate) key: DataKey,
-    /// From the manifest.
-    pub(crate) runs: Vec<Run>,
-    /// As many as there are runs.
+    pub(crate) manifest: Arc<Manifest>,
+    /// As many as there are runs in the manifest.
     pub(crate) place: BodyPlace,
 }
 
@@ -61,7 +60,7 @@ enum Source {
 impl Runs {
     /// Opens one run. Blocks on the disk if it is a file.
     pub(crate) fn open(&self, index: usize) -> io::Result<OpenRun> {
-        let run = self.runs.get(index).ok_or(broken("no such run"))?;
+        let run = self.manifest.runs.get(index).ok_or(broken("no such run"))?;
         let sealed = sealed_bytes(run.length).map_err(|_| broken("impossible length"))?;
         let source = match &self.place {
             BodyPlace::Inline(bytes) => {
@@ -119,7 +118,8 @@ impl Source {
         let mut header = [0; RUN_HEADER_BYTES];
         match self {
             Self::Memory(bytes) => {
-                let start = bytes.first_chunk().ok_or(broken("no run header"))?;
+                let start: &[u8; RUN_HEADER_BYTES] =
+                    bytes.first_chunk().ok_or(broken("no run header"))?;
                 header.copy_from_slice(start);
             }
             Self::File { file, run } => file.read_exact_at(&mut header, run.run_at.into())?,
@@ -130,7 +130,10 @@ impl Source {
     fn damage(&self, why: &str) {
         match self {
             Self::Memory(_) => {
-                tracing::error!(why, "a value in the object store's index is not what was stored");
+                tracing::error!(
+                    why,
+                    "a value in the object store's index is not what was stored"
+                );
             }
             Self::File { run, .. } => damage(&run.name, &why),
         }
@@ -261,7 +264,7 @@ impl Reading {
     /// Goes to the first segment of the range.
     fn seek(&mut self) {
         let runs = Arc::clone(&self.runs);
-        for run in &runs.runs {
+        for run in &runs.manifest.runs {
             if self.run_from + run.length > self.range.start {
                 break;
             }
@@ -274,7 +277,7 @@ impl Reading {
     /// Starts to read the next batch, if the range goes on.
     fn read_ahead(&mut self) {
         let runs = Arc::clone(&self.runs);
-        while let Some(run) = runs.runs.get(self.run) {
+        while let Some(run) = runs.manifest.runs.get(self.run) {
             if self.run_from >= self.range.end || self.range.is_empty() {
                 return;
             }
@@ -336,8 +339,7 @@ impl Reading {
     /// What of a segment that starts at byte `start` of the object is in the range.
     fn cut(&self, start: u64, plain: Buffer) -> Bytes {
         let length = plain.plaintext.end;
-        let clamp =
-            |value: u64| usize::try_from(value).map_or(length, |value| value.min(length));
+        let clamp = |value: u64| usize::try_from(value).map_or(length, |value| value.min(length));
         let from = clamp(self.range.start.saturating_sub(start));
         let to = clamp(self.range.end.saturating_sub(start));
         Bytes::from_owner(plain).slice(from..to.max(from))

@@ -62,7 +62,10 @@ impl Store {
         check_names(key)?;
         let row = self.new_upload(bucket, key, keying, Draft { headers, checksum })?;
         let id = row.id.clone();
-        let created = self.index.create_upload(row, self.limits.uploads_max).await?;
+        let created = self
+            .index
+            .create_upload(row, self.limits.uploads_max)
+            .await?;
         match created {
             CreateUpload::Created => Ok(id),
             CreateUpload::TooMany => Err(StoreError::TooManyUploads),
@@ -184,7 +187,10 @@ impl Store {
         for named in &named {
             let row = rows.get(&named.number).ok_or(StoreError::InvalidPart)?;
             let part = open_part(upload_id, &keys, row)?;
-            let stated = named.checksums.iter().all(|pair| part.checksums.contains(pair));
+            let stated = named
+                .checksums
+                .iter()
+                .all(|pair| part.checksums.contains(pair));
             if part.etag != named.etag || !stated {
                 return Err(StoreError::InvalidPart);
             }
@@ -261,7 +267,10 @@ impl Store {
         let now = self.clock.now().0;
         let before = now.saturating_sub(self.limits.upload_life_ms);
         loop {
-            let stale = self.index.stale_uploads(strongroom_core::UnixMillis(before)).await?;
+            let stale = self
+                .index
+                .stale_uploads(strongroom_core::UnixMillis(before))
+                .await?;
             if stale.is_empty() {
                 return Ok(());
             }
@@ -373,7 +382,10 @@ fn open_part(upload_id: &str, keys: &UploadKeys, row: &PartRow) -> Result<Part, 
 
 /// Damage or an attack, logged here.
 fn broken(why: &'static str) -> StoreError {
-    tracing::error!(why, "an upload in the object store's index is not what was stored");
+    tracing::error!(
+        why,
+        "an upload in the object store's index is not what was stored"
+    );
     StoreError::Broken(why)
 }
 

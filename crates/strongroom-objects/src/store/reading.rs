@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 /// An object whose key was right. While it lives, its files stay.
 pub(crate) struct Stored {
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: Arc<Manifest>,
     /// The server keeps the key.
     pub(crate) server_keyed: bool,
     /// 0 unless it was uploaded in parts.
@@ -44,7 +44,7 @@ impl Store {
         });
         drop(opening);
         let (server_keyed, parts) = (row.sealed_key.is_some(), row.parts);
-        let (manifest, runs) = self
+        let runs = self
             .authenticate(bucket, key, customer, row)
             .inspect_err(log_broken)?;
         let runs = Arc::new(runs);
@@ -56,7 +56,7 @@ impl Store {
             opened.map_err(io::Error::other)?
         };
         Ok(Stored {
-            manifest,
+            manifest: Arc::clone(&runs.manifest),
             server_keyed,
             parts,
             runs,
@@ -72,7 +72,7 @@ impl Store {
         key: &str,
         customer: Option<&DataKey>,
         row: ObjectRow,
-    ) -> Result<(Manifest, Runs), StoreError> {
+    ) -> Result<Runs, StoreError> {
         let data_key = match (row.sealed_key, customer) {
             (None, None) => return Err(StoreError::NoKey),
             (Some(_), Some(_)) => return Err(StoreError::KeyNotApplicable),
@@ -84,7 +84,7 @@ impl Store {
         };
         let server_keyed = customer.is_none();
         let opened = open_head(&row.head, &data_key, &bucket.name, key);
-        let mut manifest = opened.map_err(|error| match error {
+        let manifest = opened.map_err(|error| match error {
             HeadError::WrongKey if !server_keyed => StoreError::WrongKey,
             _ => StoreError::Broken("a head does not open"),
         })?;
@@ -99,22 +99,21 @@ impl Store {
         if count != manifest.runs.len() || (row.parts == 0 && count != 1) {
             return Err(StoreError::Broken("other runs than the manifest's"));
         }
-        let runs = Runs {
+        Ok(Runs {
             channel: self.channel.clone(),
             bucket: bucket.name.clone(),
             object_key: key.to_owned(),
             key: data_key,
-            runs: std::mem::take(&mut manifest.runs),
+            manifest: Arc::new(manifest),
             place: row.place,
-        };
-        Ok((manifest, runs))
+        })
     }
 }
 
 /// Opens the first run; all of an empty object is its segments without a byte.
 fn open_first(runs: &Runs) -> io::Result<Option<OpenRun>> {
     let first = runs.open(0)?;
-    if runs.runs.iter().any(|run| run.length > 0) {
+    if runs.manifest.size > 0 {
         return Ok(Some(first));
     }
     first.check_empty(runs)?;
@@ -123,7 +122,10 @@ fn open_first(runs: &Runs) -> io::Result<Option<OpenRun>> {
 
 fn log_broken(error: &StoreError) {
     if let StoreError::Broken(why) = error {
-        tracing::error!(why, "a row of the object store's index is not what was stored");
+        tracing::error!(
+            why,
+            "a row of the object store's index is not what was stored"
+        );
     }
 }
 
@@ -139,17 +141,12 @@ fn unreadable(error: io::Error) -> StoreError {
 }
 
 impl Stored {
-    /// Plaintext bytes of each part, by number as uploaded; one for an object put whole.
-    pub(crate) fn part_sizes(&self) -> impl Iterator<Item = (u32, u64)> {
-        self.runs.runs.iter().map(|run| (run.part_number, run.length))
-    }
-
     /// Where the part is that comes `number`th, for `partNumber=`. An object that was put whole
     /// is its own only part.
     pub(crate) fn part_range(&self, number: u32) -> Option<Range<u64>> {
         let at = usize::try_from(number.checked_sub(1)?).ok()?;
-        let length = self.runs.runs.get(at)?.length;
-        let start = self.runs.runs[..at].iter().map(|run| run.length).sum();
+        let length = self.manifest.runs.get(at)?.length;
+        let start = self.manifest.runs[..at].iter().map(|run| run.length).sum();
         Some(start..start + length)
     }
 

@@ -92,7 +92,7 @@ impl Store {
             part_number: 1,
         };
         let inline_max = Some(self.limits.inline_bytes_max);
-        let run = self.start(&data_key, &context, length, inline_max);
+        let run = self.begin(&data_key, &context, length, inline_max);
         let run = run?.await?;
         Ok(self.writing(run, Goal::Object(Box::new(goal))))
     }
@@ -111,14 +111,14 @@ impl Store {
             object_key: key,
             part_number: part.number,
         };
-        let run = self.start(&data_key, &context, length, None);
+        let run = self.begin(&data_key, &context, length, None);
         drop(data_key);
         let run = run?.await?;
         Ok(self.writing(run, Goal::Part(Box::new(part))))
     }
 
     /// Starts a run under a fresh salt; no key crosses the wait for its file.
-    fn start(
+    fn begin(
         &self,
         data_key: &DataKey,
         context: &Context<'_>,

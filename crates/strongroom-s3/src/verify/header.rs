@@ -83,12 +83,11 @@ fn malformed() -> S3Error {
 /// `x-amz-date`, or else `date` in the same form or that of RFC 9110 §5.6.7.
 fn signed_at(headers: &HeaderMap) -> Result<UnixMillis, S3Error> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let at = match headers.contains_key("x-amz-date") {
-        true => text("x-amz-date").and_then(parse_time),
-        false => {
-            let date = text(header::DATE.as_str());
-            date.and_then(|date| parse_time(date).or_else(|| parse_http_date(date)))
-        }
+    let at = if headers.contains_key("x-amz-date") {
+        text("x-amz-date").and_then(parse_time)
+    } else {
+        let date = text(header::DATE.as_str());
+        date.and_then(|date| parse_time(date).or_else(|| parse_http_date(date)))
     };
     at.ok_or(S3Error::new(
         403,

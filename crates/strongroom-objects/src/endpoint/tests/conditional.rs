@@ -73,7 +73,7 @@ async fn a_put_that_is_not_write_once_is_403_on_new_and_existing_keys() {
                 .await
                 .is(403, "AccessDenied");
         }
-        assert_eq!(world.stored_file().is_some(), round == 1);
+        assert_eq!(world.is_stored().await, round == 1);
         world.put("first").await;
     }
     assert_eq!(world.get().await.text(), "first");

@@ -17,7 +17,7 @@ async fn a_body_shorter_or_longer_than_declared_is_400_and_nothing_is_stored() {
         let request = request(Method::PUT, &world.presign_put(1)).header("content-length", length);
         let answer = world.raw(request.body("value".into()).unwrap()).await;
         answer.is(400, "IncompleteBody");
-        assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+        assert!(world.is_empty().await);
     }
     assert_eq!(
         world.put("value").await.status,
@@ -35,7 +35,7 @@ async fn an_upload_cut_off_stores_nothing() {
         .raw(request.body(Body::from_stream(cut)).unwrap())
         .await;
     answer.is(400, "IncompleteBody");
-    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+    assert!(world.is_empty().await);
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn an_upload_whose_client_goes_away_leaves_no_file() {
     while world.unfinished() > 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.stored_file(), None);
+    assert!(!world.is_stored().await);
 }
 
 #[tokio::test]
@@ -65,14 +65,14 @@ async fn an_idle_upload_is_ended() {
         .raw(request.body(Body::from_stream(idle)).unwrap())
         .await;
     answer.is(400, "RequestTimeout");
-    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+    assert!(world.is_empty().await);
 }
 
 #[tokio::test]
 async fn the_disk_reserve_is_503_and_nothing_is_stored() {
     let world = world_with(|config| config.disk_reserve_bytes = u64::MAX);
     world.put("value").await.is(503, "ServiceUnavailable");
-    assert_eq!((world.stored_file(), world.unfinished()), (None, 0));
+    assert!(world.is_empty().await);
 }
 
 #[tokio::test]
@@ -124,8 +124,7 @@ async fn objects_are_there_after_a_restart() {
         router,
     } = world;
     drop((store, router));
-    let as_clock: Arc<dyn Clock> = clock.clone();
-    let store = Embedded::open(config, SigningSecret::new(SECRET.into()), as_clock).unwrap();
+    let store = open(config, &clock);
     let router = store.router();
     let world = World {
         dir,
@@ -137,29 +136,38 @@ async fn objects_are_there_after_a_restart() {
     world.put("other").await.is(412, "PreconditionFailed");
 }
 
+/// Every object in a file of its own, however small.
+fn world_of_files() -> World {
+    world_with(|config| config.inline_bytes_max = 0)
+}
+
 #[tokio::test]
-async fn a_file_moved_to_another_name_is_refused_under_the_same_key() {
-    let world = world();
+async fn two_files_exchanged_are_refused_under_the_same_key() {
+    let world = world_of_files();
     world.put("value").await;
+    let first = world.file();
     let other = ObjectId([0xac; 32]);
-    let target = world
-        .dir
-        .path()
-        .join("store/objects/ac")
-        .join(other.to_string());
-    std::fs::rename(world.stored_file().unwrap(), target).unwrap();
-    let signed = world.store.presign_get(&other, &key(1), START, 60);
-    world
-        .send(Method::GET, &signed, "")
-        .await
-        .is(500, "InternalError");
+    let put = world.store.presign_put(&other, &key(1), START, 900, None);
+    let put = request(Method::PUT, &put).header("content-length", 5);
+    assert_eq!(world.raw(put.body("other".into()).unwrap()).await.status, 200);
+    let second = world.files().into_iter().find(|file| *file != first);
+    let second = second.unwrap();
+    let aside = world.dir.path().join("aside");
+    std::fs::rename(&first, &aside).unwrap();
+    std::fs::rename(&second, &first).unwrap();
+    std::fs::rename(&aside, &second).unwrap();
+    for object in [OBJECT, other] {
+        let signed = world.store.presign_get(&object, &key(1), START, 60);
+        let answer = world.send(Method::GET, &signed, "").await;
+        answer.is(500, "InternalError");
+    }
 }
 
 #[tokio::test]
 async fn a_bad_segment_late_in_an_object_breaks_the_transfer() {
     let world = world();
     world.put(vec![7; 5_000_000]).await;
-    let path = world.stored_file().unwrap();
+    let path = world.file();
     let mut file = std::fs::read(&path).unwrap();
     let at = file.len() - 100;
     file[at] ^= 1;
@@ -174,7 +182,7 @@ async fn a_bad_segment_late_in_an_object_breaks_the_transfer() {
 
 /// What a GET of an altered file gives: its bytes, or nothing if it was refused.
 async fn read_altered(world: &World, file: &[u8]) -> Option<Bytes> {
-    std::fs::write(world.stored_file().unwrap(), file).unwrap();
+    std::fs::write(world.file(), file).unwrap();
     let request = request(Method::GET, &world.presign_get(1))
         .body(Body::empty())
         .unwrap();
@@ -187,9 +195,9 @@ async fn read_altered(world: &World, file: &[u8]) -> Option<Bytes> {
 
 #[tokio::test]
 async fn every_flipped_byte_and_every_cut_of_a_small_file_is_refused() {
-    let world = world();
+    let world = world_of_files();
     world.put("a small value").await;
-    let file = std::fs::read(world.stored_file().unwrap()).unwrap();
+    let file = std::fs::read(world.file()).unwrap();
     assert_eq!(read_altered(&world, &file).await.unwrap(), "a small value");
     for at in 0..file.len() {
         let mut flipped = file.clone();
@@ -209,7 +217,7 @@ fn any_altered_large_file_is_refused() {
         .enable_all()
         .build()
         .unwrap();
-    let world = world();
+    let world = world_of_files();
     let any_index = any::<prop::sample::Index>;
     let altered = (0usize..700_000, any_index(), any_index(), 0u8..8);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(128));
@@ -217,7 +225,7 @@ fn any_altered_large_file_is_refused() {
         let value: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
         runtime.block_on(async {
             world.put(value).await;
-            let file = std::fs::read(world.stored_file().unwrap()).unwrap();
+            let file = std::fs::read(world.file()).unwrap();
             let (one, two) = (one.index(file.len()), two.index(file.len()));
             let mut flipped = file.clone();
             flipped[one] ^= 1 << bit;

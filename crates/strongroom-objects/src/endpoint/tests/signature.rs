@@ -47,7 +47,7 @@ async fn sig_othermethod_is_403() {
         .send(Method::GET, &world.presign_put(1), "")
         .await
         .is(403, "SignatureDoesNotMatch");
-    assert_eq!(world.stored_file(), None);
+    assert!(!world.is_stored().await);
 }
 
 #[tokio::test]
