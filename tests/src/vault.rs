@@ -13,6 +13,7 @@ use crate::binary::strongroom;
 use crate::clock::FakeClock;
 use crate::jwt::Key;
 use crate::marks::Marks;
+use crate::tls::Authority;
 use crate::wait::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::{fmt, thread};
 use tempfile::TempDir;
 
@@ -47,6 +48,8 @@ pub struct Vault {
     under: Vec<String>,
     clock: Option<FakeClock>,
     key: Key,
+    /// Who issued the listeners' certificates, if they speak TLS.
+    authority: Option<Arc<Authority>>,
     serving: Option<Serving>,
     marks: Mutex<Marks>,
     starts: usize,
@@ -62,6 +65,11 @@ impl Vault {
     pub fn set(&mut self, key: &str, value: &str) {
         self.environment
             .push((format!("STRONGROOM__{key}"), value.into()));
+    }
+
+    /// Speaks to it over TLS from now on, and believes this authority.
+    pub fn believe(&mut self, authority: &Arc<Authority>) {
+        self.authority = Some(Arc::clone(authority));
     }
 
     fn log_file(&self, name: &str) -> File {

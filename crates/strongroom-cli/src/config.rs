@@ -4,6 +4,7 @@
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
 mod credentials;
+mod s3;
 mod sections;
 mod units;
 
@@ -175,6 +176,8 @@ mod tests {
             "[s3]\ninline_bytes_max = \"2MiB\"",
             "[s3]\nuploads_max = 0",
             "[s3]\nupload_life = \"0\"",
+            "[s3]\nobject_downloads_max = 0",
+            "[s3]\nbody_rate_min = \"2GiB\"",
             "[api.tls]\ncertificate_file = \"cert.pem\"",
             "[s3]\npublic_url = \"http://objects.example.org\"\n\
              [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",

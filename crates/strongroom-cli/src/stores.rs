@@ -1,6 +1,6 @@
 //! Opens a data directory: lock, format, keyring, audit log, stores, in that order.
 
-use crate::config::{Config, Durability};
+use crate::config::{Config, CredentialSection, Durability};
 use anyhow::{Context, bail};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -11,7 +11,7 @@ use strongroom::clock::VaultClock;
 use strongroom_audit::Log;
 use strongroom_core::UnixMillis;
 use strongroom_keyring::{Keyring, file as keyring_file};
-use strongroom_objects::{Embedded, EmbeddedConfig, SigningSecret};
+use strongroom_objects::{Embedded, EmbeddedConfig, S3Credential, SigningSecret};
 use strongroom_records::{Sqlite, SqliteConfig};
 
 /// Format of the data directory as a whole; each store has its own beside it.
@@ -203,7 +203,22 @@ fn open_objects(
         None => SigningSecret::derived(&keyring.index().store_key()),
         Some(file) => read_signing_secret(&config.path(file))?,
     };
+    // Until the store takes them.
+    drop(read_credentials(config)?);
     Embedded::open(embedded, secret, clock).with_context(|| dir.display().to_string())
+}
+
+fn read_credentials(config: &Config) -> anyhow::Result<Vec<S3Credential>> {
+    let read = |credential: &CredentialSection| {
+        Ok(S3Credential {
+            name: credential.name.clone(),
+            access_key_id: credential.access_key_id.clone(),
+            secret: read_signing_secret(&config.path(&credential.secret_access_key_file))?,
+            buckets: credential.buckets.clone(),
+            server_keyed: credential.server_keyed,
+        })
+    };
+    config.s3.credential.iter().map(read).collect()
 }
 
 fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {

@@ -11,7 +11,8 @@ use crate::wait::now_s;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::MutexGuard;
 
@@ -143,9 +144,17 @@ impl Vault {
         self.mint(json!({ "sub": "developer", "session_id": session }))
     }
 
+    /// Connects, over TLS if that is what the vault speaks, and sends a request.
+    fn exchange(&self, request: &Request, to: SocketAddr) -> io::Result<Answer> {
+        match &self.authority {
+            None => request.try_send(to),
+            Some(authority) => request.try_send_over(&mut authority.connect(to)?, to),
+        }
+    }
+
     /// Sends a request to the API.
     pub fn send(&self, request: &Request) -> Answer {
-        let answer = request.send(self.api());
+        let answer = self.exchange(request, self.api()).expect("an answer");
         self.learn(&answer);
         answer
     }
@@ -206,7 +215,7 @@ impl Vault {
     /// The same where the vault may go away.
     pub fn try_tokenize(&self, jwt: &str, body: &Value) -> Option<(String, Signed)> {
         let request = Request::post("/tokenize", body).header("authorization", jwt);
-        let answer = request.try_send(self.api()).ok()?;
+        let answer = self.exchange(&request, self.api()).ok()?;
         if !answer.whole || answer.status != 200 {
             return None;
         }
@@ -226,12 +235,14 @@ impl Vault {
 
     /// Uploads.
     pub fn put(&self, upload: &Signed, value: &[u8]) -> Answer {
-        upload.request("PUT").body(value).send(self.s3())
+        let request = upload.request("PUT").body(value);
+        self.exchange(&request, self.s3()).expect("an answer")
     }
 
     /// Downloads.
     pub fn get(&self, download: &Signed) -> Answer {
-        download.request("GET").send(self.s3())
+        let request = download.request("GET");
+        self.exchange(&request, self.s3()).expect("an answer")
     }
 
     /// The download that a token is detokenized to.

@@ -146,6 +146,7 @@ impl Setup {
             under: self.under,
             clock,
             key: Key::from_pem(&pem),
+            authority: None,
             serving: None,
             marks: Mutex::new(marks),
             starts: 0,

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use strongroom_tests::{Setup, Vault};
+use strongroom_tests::{Access, Answer, Setup, Vault};
 
 /// Runs `s3 credential` with these arguments; returns what it printed.
 fn make(vault: &Vault, arguments: &[&str]) -> String {
@@ -11,6 +11,149 @@ fn make(vault: &Vault, arguments: &[&str]) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The credential of a table that `s3 credential` printed; its secret is searched for at the end.
+fn access(vault: &Vault, printed: &str) -> Access {
+    let tables: toml::Table = printed.parse().unwrap();
+    let made = &tables["s3"]["credential"][0];
+    let text = |key: &str| made[key].as_str().unwrap().to_owned();
+    let secret = fs::read_to_string(vault.root().join(text("secret_access_key_file"))).unwrap();
+    let secret = secret.trim().to_owned();
+    vault.mark("a secret access key", secret.as_bytes());
+    Access {
+        id: text("access_key_id"),
+        secret,
+    }
+}
+
+/// A customer key and its MD5, both in base64, as a client sends them (SSE-C).
+const CUSTOMER_KEY: [(&str, &str); 3] = [
+    ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+    (
+        "x-amz-server-side-encryption-customer-key",
+        "YSBjdXN0b21lciBrZXkgb2YgMzIgYnl0ZXMsIG9rYXk=",
+    ),
+    (
+        "x-amz-server-side-encryption-customer-key-md5",
+        "ixf6jDtfQv5XbA+GRZZxVA==",
+    ),
+];
+
+/// Sends a request that a credential signed.
+fn call(
+    vault: &Vault,
+    access: &Access,
+    (method, path, query): (&str, &str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let request = access.request(method, vault.s3(), path, query, headers);
+    request.body(body).send(vault.s3())
+}
+
+#[test]
+fn a_credential_uses_its_buckets_and_no_others() {
+    let mut vault = Setup::new().make();
+    let sealed = make(
+        &vault,
+        &["--name", "backup", "--bucket", "backup", "--bucket", "b-*"],
+    );
+    let keyed = make(
+        &vault,
+        &["--name", "logs", "--bucket", "logs", "--server-keyed"],
+    );
+    add(&vault, &sealed);
+    add(&vault, &keyed);
+    let (sealed, keyed) = (access(&vault, &sealed), access(&vault, &keyed));
+    vault.mark("a customer key", b"a customer key of 32 bytes, okay");
+    vault.start_again();
+
+    let value = vault.value();
+    let put = |who: &Access, path: &str, headers: &[(&str, &str)]| {
+        call(&vault, who, ("PUT", path, ""), headers, &value)
+    };
+    let status = |answer: Answer, expected: u16| {
+        assert_eq!(answer.status, expected, "{}", answer.text());
+        answer
+    };
+    // Buckets without a `*` are there from the start.
+    status(put(&sealed, "/backup/one", &CUSTOMER_KEY), 200);
+    status(put(&sealed, "/backup/two", &[]), 403);
+    let stored = status(put(&keyed, "/logs/one", &[]), 200);
+    assert_eq!(
+        stored.header("x-amz-server-side-encryption"),
+        Some("AES256")
+    );
+    status(put(&sealed, "/b-new", &[]), 200);
+    for (who, path) in [
+        (&sealed, "/logs/one"),
+        (&sealed, "/strongroom/one"),
+        (&keyed, "/backup/one"),
+        (&keyed, "/strongroom/one"),
+    ] {
+        status(put(who, path, &CUSTOMER_KEY), 403);
+        status(
+            call(&vault, who, ("GET", path, ""), &CUSTOMER_KEY, b""),
+            403,
+        );
+        status(call(&vault, who, ("DELETE", path, ""), &[], b""), 403);
+    }
+    let wrong = Access {
+        secret: "another secret of this length".into(),
+        ..sealed.clone()
+    };
+    status(put(&wrong, "/backup/one", &CUSTOMER_KEY), 403);
+
+    vault.stop();
+    vault.start_again();
+    let get = |who: &Access, path: &str, headers: &[(&str, &str)]| {
+        call(&vault, who, ("GET", path, ""), headers, b"")
+    };
+    assert_eq!(
+        status(get(&sealed, "/backup/one", &CUSTOMER_KEY), 200).body,
+        value
+    );
+    status(get(&sealed, "/backup/one", &[]), 400);
+    assert_eq!(status(get(&keyed, "/logs/one", &[]), 200).body, value);
+    let list = call(&vault, &sealed, ("GET", "/backup", "list-type=2"), &[], b"");
+    let list = status(list, 200).text();
+    assert!(
+        list.contains("<Key>one</Key>") && !list.contains("two"),
+        "{list}"
+    );
+    status(
+        call(&vault, &sealed, ("DELETE", "/backup/one", ""), &[], b""),
+        204,
+    );
+    status(get(&sealed, "/backup/one", &CUSTOMER_KEY), 404);
+}
+
+#[test]
+fn a_credential_that_was_taken_out_is_refused_and_its_successor_has_the_objects() {
+    let mut vault = Setup::new().make();
+    let arguments = ["--name", "logs", "--bucket", "logs", "--server-keyed"];
+    let (old, new) = (make(&vault, &arguments), make(&vault, &arguments));
+    let path = vault.root().join("strongroom.toml");
+    let plain = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{plain}\n{old}")).unwrap();
+    let (first, second) = (access(&vault, &old), access(&vault, &new));
+    vault.start_again();
+    let value = vault.value();
+    let put = call(&vault, &first, ("PUT", "/logs/one", ""), &[], &value);
+    assert_eq!(put.status, 200, "{}", put.text());
+    vault.stop();
+    fs::write(&path, format!("{plain}\n{new}")).unwrap();
+    vault.start_again();
+    let get = |who| call(&vault, who, ("GET", "/logs/one", ""), &[], b"");
+    let refused = get(&first);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(
+        refused.text().contains("InvalidAccessKeyId"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(get(&second).body, value);
 }
 
 fn add(vault: &Vault, tables: &str) {
@@ -22,7 +165,7 @@ fn add(vault: &Vault, tables: &str) {
 #[test]
 fn a_credential_is_made_and_its_table_can_be_added_as_it_stands() {
     let mut vault = Setup::new().make();
-    let name = "back\"up = 1 # no";
+    let name = "backup.1";
     let printed = make(
         &vault,
         &["--name", name, "--bucket", "backup", "--bucket", "b-*"],
@@ -39,8 +182,8 @@ fn a_credential_is_made_and_its_table_can_be_added_as_it_stands() {
     let secret = vault
         .root()
         .join(made["secret_access_key_file"].as_str().unwrap());
-    let mode = fs::metadata(&secret).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600);
+    let bits = fs::metadata(&secret).unwrap().permissions().mode() & 0o777;
+    assert_eq!(bits, 0o600);
     let text = fs::read_to_string(secret).unwrap();
     assert!(text.trim().len() >= 40, "{} characters", text.len());
     assert!(!printed.contains(text.trim()), "the secret was printed");

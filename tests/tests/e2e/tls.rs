@@ -5,16 +5,18 @@ use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use strongroom_tests::http::connect;
 use strongroom_tests::tls::{Certificate, TlsStream, presented, put, shake_hands};
 use strongroom_tests::{Answer, Authority, Request, Setup, Vault, eventually};
 
 /// A vault with TLS on both listeners, its certificate, and who issued that.
-fn start(setup: Setup) -> (Vault, Authority, Certificate) {
+fn start(setup: Setup) -> (Vault, Arc<Authority>, Certificate) {
     let mut vault = setup.tls().make();
-    let authority = Authority::default();
+    let authority = Arc::new(Authority::default());
     let certificate = authority.issue();
     certificate.write(vault.root());
+    vault.believe(&authority);
     put(&vault.home(), "ca.pem", authority.pem());
     vault.mark("a TLS key", &certificate.key_der);
     vault.start_again();
@@ -61,6 +63,42 @@ fn a_value_goes_in_and_out_over_tls() {
         "the authority is not known to it"
     );
     vault.stop();
+}
+
+#[test]
+fn a_whole_life_over_tls_leaves_no_secret_behind() {
+    let (mut vault, _, _) = start(Setup::new());
+    let (owner, other) = (vault.session("owner"), vault.session("other"));
+    let value = vault.value();
+    let token = vault.store(&vault.user(&owner), &value);
+    vault.grant(&other, &token, Some("10m"));
+    assert_eq!(vault.fetch(&vault.user(&other), &token), value);
+    vault.kill();
+    vault.start_again();
+    assert_eq!(vault.fetch(&vault.user(&owner), &token), value);
+    vault.stop();
+    assert_eq!(vault.leaks(), [""; 0]);
+}
+
+#[test]
+fn a_client_that_stops_reading_over_tls_is_ended() {
+    /// More than kernel and TLS keep between the vault and a client.
+    const LARGE: usize = 48 << 20;
+    let (vault, authority, _) = start(Setup::new().set("S3__WRITE_IDLE_MAX", "1s"));
+    let jwt = vault.application();
+    let token = vault.store(&jwt, &vec![b'v'; LARGE]);
+    let request = vault.detokenize(&jwt, &token).request("GET");
+    let mut stream = authority.connect(vault.s3()).unwrap();
+    let head = request.head(vault.s3());
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut first = [0; 1024];
+    stream.read_exact(&mut first).unwrap();
+    eventually("the connection is ended", || {
+        vault.log().contains("connection ended early").then_some(())
+    });
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.len() < LARGE - first.len(), "{} bytes", rest.len());
 }
 
 #[test]

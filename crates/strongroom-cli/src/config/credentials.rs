@@ -1,15 +1,18 @@
 //! `[[s3.credential]]`: who else may use the S3 endpoint, and which buckets.
 
-use super::sections::S3Section;
+use super::s3::S3Section;
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use strongroom_s3::bucket_name;
 
-/// Longest name and longest access key id.
-const NAME_BYTES_MAX: usize = 128;
-/// Shortest and longest name of a bucket (AWS, *Bucket naming rules*).
-const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
+/// Longest name.
+const NAME_BYTES_MAX: usize = 64;
+/// Longest access key id (AWS, IAM `AccessKey`).
+const ACCESS_KEY_ID_BYTES_MAX: usize = 128;
+/// Longest beginning of a bucket's name; a whole one has at most 63 bytes.
+const PREFIX_BYTES_MAX: usize = 62;
 
 /// One credential. Two of one name belong to one owner, as while a key is being replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,14 +42,14 @@ pub(super) fn check(s3: &S3Section) -> anyhow::Result<()> {
         let at = |key: &str| format!("s3.credential {} {key}", index + 1);
         let name = &credential.name;
         ensure!(
-            is_text(name),
-            "{}: 1 to {NAME_BYTES_MAX} bytes without control characters",
+            is_name(name),
+            "{}: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .",
             at("name")
         );
         let id = credential.access_key_id.as_str();
         ensure!(
             is_access_key_id(id),
-            "{}: 3 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .",
+            "{}: 3 to {ACCESS_KEY_ID_BYTES_MAX} of A-Z a-z 0-9 _",
             at("access_key_id")
         );
         ensure!(
@@ -78,25 +81,30 @@ fn check_bucket(pattern: &str, vaults: &str, key: &str) -> anyhow::Result<()> {
     }
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
     let sound = match pattern.strip_suffix('*') {
-        Some(start) => start.len() < *BUCKET_BYTES.end() && start.bytes().all(allowed),
-        None => BUCKET_BYTES.contains(&pattern.len()) && pattern.bytes().all(allowed),
+        Some(start) => {
+            start.len() <= PREFIX_BYTES_MAX
+                && start.bytes().all(allowed)
+                && !start.starts_with(['-', '.'])
+        }
+        None => bucket_name::is_valid(pattern),
     };
     ensure!(
-        sound && !pattern.starts_with(['-', '.']) && !pattern.ends_with(['-', '.']),
+        sound,
         "{key}: `{}` is no bucket name, nor the beginning of one with a `*` after it",
         pattern.escape_debug()
     );
     Ok(())
 }
 
-/// Whether a text is a name for people.
-fn is_text(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+/// Names stand in XML and in logs as they are.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 fn is_access_key_id(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (3..=NAME_BYTES_MAX).contains(&id.len()) && id.bytes().all(allowed)
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (3..=ACCESS_KEY_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -144,6 +152,7 @@ mod tests {
         for (tables, expected) in [
             (&[("", "AAA", "")] as &[_], "s3.credential 1 name"),
             (&[("a\n", "AAA", "")], "1 name"),
+            (&[("a&b", "AAA", "")], "1 name"),
             (&[("a", "AA", "")], "1 access_key_id"),
             (&[("a", "A/A", "")], "1 access_key_id"),
             (&[("a", "STRONGROOM", "")], "1 access_key_id"),

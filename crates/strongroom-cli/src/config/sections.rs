@@ -1,6 +1,7 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
-use super::credentials::{self, CredentialSection};
+use super::credentials::CredentialSection;
+use super::s3::S3Section;
 use super::units::{Size, Span};
 use anyhow::{bail, ensure};
 use serde::Deserialize;
@@ -42,30 +43,6 @@ pub(crate) struct ApiSection {
     pub(crate) header_time_max: Span,
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct S3Section {
-    pub(crate) listen: SocketAddr,
-    pub(crate) public_url: Option<String>,
-    pub(crate) tls: Option<TlsSection>,
-    pub(crate) bucket: String,
-    pub(crate) region: String,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key_file: Option<PathBuf>,
-    pub(crate) object_bytes_max: Size,
-    pub(crate) disk_reserve: Size,
-    pub(crate) transfers_max: usize,
-    pub(crate) body_idle: Span,
-    pub(crate) header_time_max: Span,
-    pub(crate) write_idle_max: Span,
-    pub(crate) connections_max: usize,
-    pub(crate) cors_origins: Vec<String>,
-    pub(crate) inline_bytes_max: Size,
-    pub(crate) uploads_max: u32,
-    pub(crate) upload_life: Span,
-    pub(crate) credential: Vec<CredentialSection>,
 }
 
 /// Certificate chain and private key of a listener, in PEM.
@@ -198,9 +175,8 @@ pub(crate) struct ClientSection {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const API_PORT: u16 = 37_766;
-const S3_PORT: u16 = 37_767;
 /// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
 const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
 
@@ -241,32 +217,6 @@ impl Default for ApiSection {
             header_time_max: Span::secs(10),
             write_idle_max: Span::secs(60),
             connections_max: 10_000,
-        }
-    }
-}
-
-impl Default for S3Section {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(LOOPBACK, S3_PORT),
-            public_url: None,
-            tls: None,
-            bucket: "strongroom".into(),
-            region: "us-east-1".into(),
-            access_key_id: "STRONGROOM".into(),
-            secret_access_key_file: None,
-            object_bytes_max: Size::gib(5),
-            disk_reserve: Size::gib(1),
-            transfers_max: 256,
-            body_idle: Span::secs(60),
-            header_time_max: Span::secs(10),
-            write_idle_max: Span::secs(60),
-            connections_max: 1_000,
-            cors_origins: Vec::new(),
-            inline_bytes_max: Size::kib(64),
-            uploads_max: 1_000,
-            upload_life: Span::secs(7 * 24 * 3_600),
-            credential: Vec::new(),
         }
     }
 }
@@ -403,10 +353,6 @@ impl Config {
             );
         }
         ensure!(
-            self.s3.object_bytes_max.0 <= Size::gib(5).0,
-            "s3.object_bytes_max: at most 5 GiB"
-        );
-        ensure!(
             self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
             "tokens.metadata_bytes_max: at most 128 KiB"
         );
@@ -414,20 +360,7 @@ impl Config {
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
             "tokens.lifetime: 0, or at least urls.upload"
         );
-        ensure!(
-            self.s3.body_idle.0.as_secs() >= 1,
-            "s3.body_idle: at least 1 s"
-        );
-        ensure!(
-            self.s3.inline_bytes_max.0 <= Size::mib(1).0,
-            "s3.inline_bytes_max: at most 1 MiB"
-        );
-        ensure!(self.s3.uploads_max >= 1, "s3.uploads_max: at least 1");
-        ensure!(
-            self.s3.upload_life.0.as_secs() >= 1,
-            "s3.upload_life: at least 1 s"
-        );
-        credentials::check(&self.s3)?;
+        self.s3.check()?;
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"
