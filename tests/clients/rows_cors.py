@@ -1,6 +1,8 @@
 """Rows about browsers: CORS and POST forms; and one about a client without TLS."""
 
+import base64
 import functools
+import hashlib
 
 import requests
 
@@ -48,7 +50,8 @@ def preflight_rows(ground):
     yield "cors.none", lambda: answers(preflight(ORIGIN | ASKED), 403, FORBIDDEN)
 
     def rules():
-        answers(s3.call("PUT", None, body=RULES.encode(), query={"cors": ""}), 200)
+        digest = {"content-md5": base64.b64encode(hashlib.md5(RULES.encode()).digest()).decode()}
+        answers(s3.call("PUT", None, digest, RULES.encode(), {"cors": ""}), 200)
         holds("https://app.example" in answers(s3.call("GET", None, query={"cors": ""}), 200).text, "the rules")
 
     yield "cors.put", rules

@@ -68,7 +68,7 @@ def code(answer):
 
 def answers(answer, status, expected=""):
     """The status and, of an error, the code; the answer is handed back."""
-    equal((answer.status_code, code(answer) if status >= 400 else ""), (status, expected))
+    equal((answer.status_code, code(answer) if answer.status_code >= 400 else ""), (status, expected))
     return answer
 
 

@@ -89,7 +89,10 @@ class Tools:
         self.scratch = os.path.join(vault.directory, "scratch")
         self.home = os.path.join(vault.directory, "home")
         os.makedirs(self.scratch)
-        os.makedirs(self.home)
+        os.makedirs(os.path.join(self.home, ".aws"))
+        # Left alone, this command line signs URLs for endpoints other than AWS's in the old way.
+        with open(os.path.join(self.home, ".aws", "config"), "w", encoding="ascii") as file:
+            file.write("[default]\ns3 =\n  signature_version = s3v4\n")
         # rclone takes the key as text, so the others use such a key too.
         letters = "".join(secrets.choice(string.ascii_letters) for _ in range(32))
         self.key = vault.marks.add("customer key", letters).encode()
