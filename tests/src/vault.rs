@@ -245,9 +245,10 @@ impl Vault {
             .collect()
     }
 
-    /// The object files.
+    /// The files of values; those of small ones are in the index instead, unless
+    /// [`Setup::files`] was asked for.
     pub fn objects(&self) -> Vec<PathBuf> {
-        files_below(&self.data.join("objects/objects"))
+        files_below(&self.data.join("objects/runs"))
     }
 
     /// Everything where a secret was found; empty when all is well.

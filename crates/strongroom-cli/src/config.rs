@@ -170,7 +170,7 @@ mod tests {
             "[urls]\ndownload = \"61s\"",
             "[urls]\nupload = \"8d\"",
             "[urls]\nupload = \"0s\"",
-            "[s3]\nobject_bytes_max = \"6GiB\"",
+            "[s3]\nobject_bytes_max = \"5121GiB\"",
             "[api]\npublic_url = \"vault.example.org\"",
             "[tokens]\nmetadata_bytes_max = \"1MiB\"",
             "[s3]\ninline_bytes_max = \"2MiB\"",

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Parts, Rules, Vault};
 use strongroom_api::{Api, ApiConfig, Origin};
+use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_records::RecordStore;
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
@@ -247,7 +248,8 @@ fn rules(config: &Config) -> Rules {
         upload_life_s: secs(config.urls.upload),
         download_life_s: secs(config.urls.download),
         metadata_bytes_max: config.tokens.metadata_bytes_max.as_usize(),
-        object_bytes_max: config.s3.object_bytes_max.0,
+        // A value is one upload, which has less room than an object of many parts.
+        object_bytes_max: config.s3.object_bytes_max.0.min(RUN_BYTES_MAX),
         token_life_ms: config.tokens.lifetime.millis(),
         claim_grace_ms: config.sweep.claim_grace.millis(),
     }

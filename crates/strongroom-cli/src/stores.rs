@@ -197,15 +197,21 @@ fn open_objects(
         access_key_id: s3.access_key_id.clone(),
         cors_origins: s3.cors_origins.clone(),
         transfers_max: s3.transfers_max,
+        object_downloads_max: s3.object_downloads_max,
         body_idle_s: u32::try_from(s3.body_idle.0.as_secs()).unwrap_or(u32::MAX),
+        body_bytes_per_s_min: s3.body_rate_min.as_u32(),
+        inline_bytes_max: s3.inline_bytes_max.as_u32(),
+        uploads_max: s3.uploads_max,
+        upload_life_s: s3.upload_life.0.as_secs(),
     };
+    let store_key = keyring.index().store_key();
     let secret = match &s3.secret_access_key_file {
-        None => SigningSecret::derived(&keyring.index().store_key()),
+        None => SigningSecret::derived(&store_key),
         Some(file) => read_signing_secret(&config.path(file))?,
     };
-    // Until the store takes them.
-    drop(read_credentials(config)?);
-    Embedded::open(embedded, secret, clock).with_context(|| dir.display().to_string())
+    let credentials = read_credentials(config)?;
+    Embedded::open(embedded, secret, &store_key, credentials, clock)
+        .with_context(|| dir.display().to_string())
 }
 
 fn read_credentials(config: &Config) -> anyhow::Result<Vec<S3Credential>> {

@@ -100,10 +100,6 @@ impl Presigner {
         &self.credential
     }
 
-    pub(crate) fn bucket(&self) -> &str {
-        &self.bucket
-    }
-
     fn host(&self) -> &str {
         &self.origin[self.host_from..]
     }

@@ -344,7 +344,8 @@ impl Decoder {
         }
         let line = std::mem::take(&mut self.line);
         self.trailer_bytes += line.len();
-        let line = std::str::from_utf8(&line).map_err(|_| BAD_TRAILER)?.trim();
+        let line = std::str::from_utf8(&line).map_err(|_| BAD_TRAILER)?;
+        let line = line.trim_matches([' ', '\t', '\r', '\n']);
         if !line.is_empty() {
             self.take_trailer(line)?;
             return Ok(State::Trailers);
@@ -358,7 +359,7 @@ impl Decoder {
 
     fn take_trailer(&mut self, line: &str) -> Result<(), S3Error> {
         let (name, value) = line.split_once(':').ok_or(BAD_TRAILER)?;
-        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+        let (name, value) = (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']));
         if name == TRAILER_SIGNATURE && !self.trailers_signed {
             let chain = self.signing.chain.as_mut().ok_or(BAD_TRAILER)?;
             chain.check_trailers(&self.trailers, value.as_bytes())?;

@@ -106,6 +106,29 @@ mod tests {
         assert_eq!(parse(b"bytes=0-", 0), Asked::Unsatisfiable);
     }
 
+    #[test]
+    fn copies_name_both_ends_within_the_source() {
+        for (value, expected) in [("bytes=0-0", 0..1), ("bytes=2-9", 2..10)] {
+            let range = parse_copy_source(value.as_bytes(), 10).unwrap();
+            assert_eq!(range, expected, "{value}");
+        }
+        for value in [
+            "bytes=0-10",
+            "bytes=0-18446744073709551615",
+            "bytes=0-99999999999999999999",
+            "bytes=5-2",
+            "bytes=0-",
+            "bytes=-5",
+            "bytes=0-1,3-4",
+            "0-1",
+            "bytes=+0-1",
+            "",
+        ] {
+            let error = parse_copy_source(value.as_bytes(), 10).unwrap_err();
+            assert_eq!(error.code(), "InvalidArgument", "{value}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_part_is_never_empty_and_never_past_the_end(
@@ -113,6 +136,9 @@ mod tests {
         ) {
             for value in [text.as_bytes(), &junk] {
                 if let Asked::Part(range) = parse(value, size) {
+                    prop_assert!(range.start < range.end && range.end <= size);
+                }
+                if let Ok(range) = parse_copy_source(value, size) {
                     prop_assert!(range.start < range.end && range.end <= size);
                 }
             }

@@ -147,6 +147,20 @@ mod tests {
     }
 
     #[test]
+    fn the_source_of_a_copy_has_a_key_of_its_own() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in COPY_SOURCE_SSE_C.into_iter().zip(["AES256", KEY, MD5]) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let key = SseC::parse_copy_source(&headers).unwrap().unwrap().key;
+        assert_eq!(key.expose(), &[0; 32]);
+        assert!(SseC::parse(&headers).unwrap().is_none());
+        headers.remove(COPY_SOURCE_SSE_C[2]);
+        let error = SseC::parse_copy_source(&headers).unwrap_err();
+        assert_eq!(error.code(), "InvalidArgument");
+    }
+
+    #[test]
     fn every_bad_set_has_its_code() {
         let cases = [
             (

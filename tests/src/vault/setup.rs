@@ -61,6 +61,12 @@ impl Setup {
         self
     }
 
+    /// With a file for every value, also a small one.
+    #[must_use]
+    pub fn files(self) -> Self {
+        self.set("S3__INLINE_BYTES_MAX", "0B")
+    }
+
     /// Gives `serve` one more argument.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {

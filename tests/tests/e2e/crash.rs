@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use std::sync::Mutex;
-use strongroom_tests::{Vault, eventually};
+use strongroom_tests::{Setup, Vault, eventually};
 
 /// Clients that tokenize at the same time.
 const CLIENTS: usize = 100;
@@ -11,7 +11,15 @@ const ACKNOWLEDGED: usize = 120;
 
 #[test]
 fn every_acknowledged_token_and_value_survives_a_kill() {
-    let mut vault = Vault::start();
+    survive(Vault::start());
+}
+
+#[test]
+fn every_acknowledged_value_in_a_file_survives_a_kill() {
+    survive(Setup::new().files().start());
+}
+
+fn survive(mut vault: Vault) {
     let jwt = vault.application();
     let (made, stored) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

@@ -22,9 +22,10 @@ mod time;
 mod tls;
 mod wire;
 
+use rusqlite::Connection;
 use serde_json::Value;
 use std::io::Write;
-use strongroom_tests::Answer;
+use strongroom_tests::{Answer, Vault};
 
 /// Asserts that an answer is a refusal of the contract: status, name, and all that goes with it.
 #[track_caller]
@@ -95,6 +96,13 @@ fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let line = format!("SKIPPED {test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// Rows of the stopped vault's index that are of values.
+fn indexed(vault: &Vault) -> i64 {
+    let connection = Connection::open(vault.data().join("objects/index.sqlite3")).unwrap();
+    let count = "SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM bodies)";
+    connection.query_row(count, [], |row| row.get(0)).unwrap()
 }
 
 /// A token that no vault has made.

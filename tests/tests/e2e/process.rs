@@ -28,17 +28,13 @@ fn there_are_no_core_dumps() {
 fn nobody_else_can_read_the_vaults_files() {
     let vault = Vault::start();
     vault.store(&vault.application(), &vault.value());
+    vault.store(&vault.application(), &vec![b'v'; 100 * 1024]);
+    assert_eq!(vault.objects().len(), 1, "and one in the index");
     for path in files_below(vault.data()) {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
     }
-    for dir in [
-        "",
-        "audit",
-        "objects",
-        "objects/objects",
-        "objects/incoming",
-    ] {
+    for dir in ["", "audit", "objects", "objects/runs", "objects/incoming"] {
         let mode = fs::metadata(vault.data().join(dir))
             .unwrap()
             .permissions()

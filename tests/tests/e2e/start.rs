@@ -24,29 +24,37 @@ fn a_format_that_is_not_known_is_refused_and_left_alone() {
     let value = vault.value();
     let token = vault.store(&jwt, &value);
     vault.stop();
-    for file in ["format", "objects/format"] {
+    for (file, known) in [("format", 1), ("objects/format", 2)] {
         let path = vault.data().join(file);
         let sound = fs::read(&path).unwrap();
-        fs::write(&path, "2\n").unwrap();
-        assert_refuses(&mut vault, &["format 2", "knows up to 1"]);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        let newer = known + 1;
+        fs::write(&path, format!("{newer}\n")).unwrap();
+        let said = [format!("format {newer}"), format!("knows up to {known}")];
+        assert_refuses(&mut vault, &[&said[0], &said[1]]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{newer}\n"));
         for nonsense in ["0\n", "", "one\n", "-1\n"] {
             fs::write(&path, nonsense).unwrap();
             assert_refuses(&mut vault, &["format"]);
         }
         fs::write(&path, sound).unwrap();
     }
-    let version = |vault: &Vault, version: u32| {
-        let connection = Connection::open(vault.data().join("records.sqlite3")).unwrap();
+    let version = |vault: &Vault, file: &str, version: u32| {
+        let connection = Connection::open(vault.data().join(file)).unwrap();
         connection
             .pragma_update(None, "user_version", version)
             .unwrap();
     };
-    version(&vault, 99);
+    version(&vault, "records.sqlite3", 99);
     assert_refuses(&mut vault, &["format 99", "records.sqlite3"]);
-    version(&vault, 0);
+    version(&vault, "records.sqlite3", 0);
     assert_refuses(&mut vault, &["format 0", "records.sqlite3"]);
-    version(&vault, 1);
+    version(&vault, "records.sqlite3", 1);
+    let index = "objects/index.sqlite3";
+    for unknown in [99, 0] {
+        version(&vault, index, unknown);
+        assert_refuses(&mut vault, &["objects"]);
+    }
+    version(&vault, index, 1);
     vault.start_again();
     assert_eq!(vault.fetch(&jwt, &token), value);
 }
@@ -149,10 +157,31 @@ fn an_unfinished_upload_is_removed_at_start() {
     let value = vault.value();
     let token = vault.store(&jwt, &value);
     vault.kill();
-    let left = vault.data().join("objects/incoming/left-over");
-    fs::write(&left, "half of a sealed value").unwrap();
+    let left = ["left-over", "0123456789abcdef0123456789abcdef"];
+    let left = left.map(|name| vault.data().join("objects/incoming").join(name));
+    for path in &left {
+        fs::write(path, "half of a sealed value").unwrap();
+    }
     vault.start_again();
-    assert!(!left.exists());
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert_eq!(vault.fetch(&jwt, &token), value);
+}
+
+#[test]
+fn a_stored_value_whose_file_was_not_yet_moved_is_found_at_start() {
+    let mut vault = Setup::new().files().start();
+    let jwt = vault.application();
+    let value = vault.value();
+    let token = vault.store(&jwt, &value);
+    vault.kill();
+    // As if the power had failed between the commit and the file's move to its shelf.
+    let [file] = <[_; 1]>::try_from(vault.objects()).unwrap();
+    let name = file.file_name().unwrap();
+    fs::rename(&file, vault.data().join("objects/incoming").join(name)).unwrap();
+    vault.start_again();
+    assert_eq!(vault.objects(), [file]);
     assert_eq!(vault.fetch(&jwt, &token), value);
 }
 

@@ -1,6 +1,6 @@
 //! What time does to grants, URLs, JWTs and tokens, with a system clock that the test moves.
 
-use crate::{NO_TOKEN, assert_refused, shape};
+use crate::{NO_TOKEN, assert_refused, indexed, shape};
 use serde_json::json;
 use strongroom_tests::{Answer, Request, Setup, Vault, now_s};
 
@@ -37,7 +37,7 @@ fn a_grant_ends_after_its_time_and_the_creators_can_be_shortened() {
 
 #[test]
 fn urls_end_on_time_and_never_outlive_the_grant() {
-    let vault = Setup::new().clock().start();
+    let vault = Setup::new().clock().files().start();
     let session = vault.session("s");
     let jwt = long_lived(&vault, &session);
     let value = vault.value();
@@ -92,14 +92,18 @@ fn a_jwt_ends_although_it_was_verified_before() {
 
 #[test]
 fn an_expired_token_is_as_unknown_and_its_object_is_swept() {
+    // One value in the index, and one in a file.
     let vault = Setup::new()
         .clock()
+        .set("S3__INLINE_BYTES_MAX", "1KiB")
         .set("TOKENS__LIFETIME", "30m")
         .set("SWEEP__EVERY", "1s");
-    let vault = vault.start();
+    let mut vault = vault.start();
     let session = vault.session("s");
     let jwt = long_lived(&vault, &session);
     let token = vault.store(&jwt, &vault.value());
+    vault.store(&jwt, &[b'v'; 2048]);
+    assert_eq!(vault.objects().len(), 1);
     vault.grant(&session, &token, Some("1h"));
     assert_eq!(detokenize(&vault, &jwt, &token).status, 200);
     vault.clock().shift_s(30 * 60 + 5);
@@ -110,6 +114,14 @@ fn an_expired_token_is_as_unknown_and_its_object_is_swept() {
     vault.clock().shift_s(27 * 3_600);
     strongroom_tests::eventually("the sweep", || vault.objects().is_empty().then_some(()));
     assert!(vault.audit().iter().any(|entry| entry["rule"] == "sweep"));
+    strongroom_tests::eventually("both are swept", || {
+        let log = vault.log();
+        let counts = log.split("expired: ").skip(1);
+        let counts = counts.filter_map(|rest| rest.split(',').next()?.parse::<u32>().ok());
+        (counts.sum::<u32>() == 2).then_some(())
+    });
+    vault.stop();
+    assert_eq!(indexed(&vault), 0);
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl S3Section {
     /// What types alone cannot say.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            self.object_bytes_max.0 <= Size::gib(5).0,
-            "s3.object_bytes_max: at most 5 GiB"
+            self.object_bytes_max.0 <= Size::gib(5 << 10).0,
+            "s3.object_bytes_max: at most 5120 GiB"
         );
         ensure!(
             self.body_idle.0.as_secs() >= 1,

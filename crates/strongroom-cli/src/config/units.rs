@@ -64,6 +64,10 @@ impl Size {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
+    pub(crate) fn as_u32(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         const UNITS: [(&str, u64); 4] = [
             ("B", 1),

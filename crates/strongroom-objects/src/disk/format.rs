@@ -49,7 +49,10 @@ fn bring_up(layout: &Layout<'_>, current: u32, steps: &[Step]) -> Result<(), Err
     let text = match fs::read_to_string(dir.join("format")) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if ["objects", "runs"].iter().any(|name| dir.join(name).exists()) {
+            if ["objects", "runs"]
+                .iter()
+                .any(|name| dir.join(name).exists())
+            {
                 return Err(Error::UnknownFormat);
             }
             return write(dir, current).map_err(Error::storage("writing the format file"));

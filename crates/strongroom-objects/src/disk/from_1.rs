@@ -146,9 +146,11 @@ async fn write_rows(layout: &Layout<'_>, rows: Vec<(String, ObjectRow)>) -> Resu
         if batch.is_empty() {
             break;
         }
-        let puts = batch
-            .into_iter()
-            .map(async |(key, row)| index.put(bucket.id, &key, row, Condition::IfNoneMatch).await);
+        let puts = batch.into_iter().map(async |(key, row)| {
+            index
+                .put(bucket.id, &key, row, Condition::IfNoneMatch)
+                .await
+        });
         for put in join_all(puts).await {
             let Put::Stored(_) = put.map_err(failed)? else {
                 return Err(Error::UnknownFormat);

@@ -52,6 +52,9 @@ fn values_of_another_form_are_refused() {
     assert_eq!(composite.text(), "AAAAAA==-10000");
 }
 
+const NAME: &str = "x-amz-checksum-algorithm";
+const TYPE: &str = "x-amz-checksum-type";
+
 fn map(headers: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -143,8 +146,6 @@ fn further_checksums_and_the_payloads_digest_are_computed() {
 #[test]
 fn uploads_name_algorithms_and_types_that_go_together() {
     let of = |headers: &[(&'static str, &str)]| of_upload(&map(headers));
-    const NAME: &str = "x-amz-checksum-algorithm";
-    const TYPE: &str = "x-amz-checksum-type";
     assert_eq!(of(&[]).unwrap(), None);
     for (algorithm, kind) in [
         (Algorithm::Crc32, Type::Composite),

@@ -44,6 +44,13 @@ pub(super) fn verify(
     super::check_signed_headers(&signed, request.headers, &[])?;
     let content = request.headers.get(CONTENT_SHA256);
     let content = content.and_then(|content| content.to_str().ok());
+    // A URL is made before its body is known.
+    let content = content
+        .or(request.query.one("X-Amz-Content-Sha256"))
+        .unwrap_or("UNSIGNED-PAYLOAD");
+    if content.starts_with("STREAMING-") {
+        return Err(S3Error::NOT_IMPLEMENTED);
+    }
     let claim = Claim {
         credential,
         region,
@@ -52,10 +59,7 @@ pub(super) fn verify(
         signed,
         signed_text,
         signature,
-        // A URL is made before its body is known.
-        content: content
-            .or(request.query.one("X-Amz-Content-Sha256"))
-            .unwrap_or("UNSIGNED-PAYLOAD"),
+        content,
         presigned: true,
     };
     claim.check(request)
