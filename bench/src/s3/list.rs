@@ -34,6 +34,7 @@ pub(crate) async fn list(settings: &Settings) -> anyhow::Result<Requests> {
     let many = settings.records.max(2 * PAGE);
     for (bucket, names) in [("few", PAGE), ("many", many)] {
         fill(settings, &account, pid, bucket, names).await?;
+        check(&account, bucket)?;
     }
     let target = |bucket, names| Target {
         pid,
@@ -87,6 +88,18 @@ async fn fill(
         done += load::each_once(&target).await?.ok;
         let seconds = start.elapsed().as_secs_f64();
         out::note(&format!("put {done} of {names} objects in {seconds:.1} s"));
+    }
+    Ok(())
+}
+
+/// Whether a page is whole, once: the load generator looks at the status alone.
+fn check(account: &Account, bucket: &str) -> anyhow::Result<()> {
+    let query = format!("list-type=2&max-keys={PAGE}");
+    let page = account.request("GET", &format!("/{bucket}"), &query, Keyed::No);
+    let said = page.send(b"")?;
+    let names = String::from_utf8_lossy(&said.body).matches("<Key>").count() as u64;
+    if names != PAGE {
+        bail!("a page of {bucket} has {names} names");
     }
     Ok(())
 }
