@@ -1,9 +1,9 @@
 //! What the embedded store holds, in `SQLite`: buckets, objects, multipart uploads, and the names
 //! of files, living and dead. It knows no key, no HTTP and no file but its own.
 //!
-//! Writes queue for one thread that commits them in groups; what it answers is durable. Reads are
-//! one statement or one read transaction on a reading connection. Buckets are answered from
-//! memory.
+//! Writes queue for one thread that commits them in groups; what it answers is durable. A write
+//! whose caller is gone before the answer is done all the same. Reads are one statement or one
+//! read transaction on a reading connection. Buckets are answered from memory.
 //!
 //! Files: `path`, and beside it `SQLite`'s `-wal` and `-shm`, all of mode 0600. They must be held
 //! exclusively: the caller guarantees that no other process opens them. Dropping the index without

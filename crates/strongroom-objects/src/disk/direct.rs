@@ -95,7 +95,7 @@ mod tests {
         let file = file();
         write(&file, &[2; 10], 5).unwrap();
         enter(&file);
-        let mut buffer = Pool::new(2 * ALIGNMENT).take();
+        let mut buffer = Pool::new(2 * ALIGNMENT, 1).take();
         assert_eq!(read(&file, &mut buffer[1..], 4, 12).unwrap(), 4);
         assert_eq!(buffer[5..17], [1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1]);
     }
@@ -106,7 +106,7 @@ mod tests {
         leave(&file).unwrap();
         file.write_all_at(b"end", 3 * ALIGNMENT as u64).unwrap();
         enter(&file);
-        let mut buffer = Pool::new(4 * ALIGNMENT).take();
+        let mut buffer = Pool::new(4 * ALIGNMENT, 1).take();
         let offset = 2 * ALIGNMENT as u64 - 1;
         let count = ALIGNMENT + 4;
         let at = read(&file, &mut buffer, offset, count).unwrap();

@@ -81,7 +81,7 @@ fn bring_up(layout: &Layout<'_>, current: u32, steps: &[Step]) -> Result<(), Err
     Ok(())
 }
 
-fn copy(dir: &Path, version: u32) -> io::Result<()> {
+pub(super) fn copy(dir: &Path, version: u32) -> io::Result<()> {
     let copy = dir.join(format!("before-{version}"));
     // A copy is complete once it has its format file, which is written last.
     if !copy.join("format").exists() {

@@ -216,7 +216,10 @@ mod tests {
         rotated.server_keyed = true;
         for credentials in [
             vec![credential("a", "VAULT", &["*"])],
-            vec![credential("a", "AAA", &["*"]), credential("b", "AAA", &["*"])],
+            vec![
+                credential("a", "AAA", &["*"]),
+                credential("b", "AAA", &["*"]),
+            ],
             vec![credential("a", "AAA", &["*"]), rotated],
             vec![credential("", "AAA", &["*"])],
             vec![credential("a<b", "AAA", &["*"])],

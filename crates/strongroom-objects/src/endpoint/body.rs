@@ -33,6 +33,14 @@ pub(super) struct Pace {
     pub(super) bytes_per_s_min: u32,
 }
 
+impl Pace {
+    /// Bytes of a window.
+    pub(super) fn bytes_min(&self) -> u64 {
+        let millis = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX);
+        millis.saturating_mul(self.bytes_per_s_min.into()) / 1000
+    }
+}
+
 /// A request's body, frame by frame.
 pub(super) struct Frames<'a> {
     body: &'a mut Body,
@@ -56,8 +64,7 @@ impl<'a> Frames<'a> {
 
     fn open_window(&mut self) {
         // The first byte counts at any rate, so that an idle client is ended even at 0 bytes/s.
-        let wanted = self.pace.window.as_secs() * u64::from(self.pace.bytes_per_s_min);
-        self.wanted = wanted.max(1);
+        self.wanted = self.pace.bytes_min().max(1);
         self.end = Instant::now() + self.pace.window;
     }
 
@@ -272,4 +279,38 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, S3Erro
     let length = value.to_str().ok().and_then(|text| text.parse().ok());
     let bad = S3Error::new(400, "InvalidArgument", "Invalid Content-Length");
     length.map(Some).ok_or(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt, stream};
+    use std::io;
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_ended_and_one_that_flows_is_not() {
+        let pace = Pace {
+            window: Duration::from_millis(50),
+            bytes_per_s_min: 1_000_000,
+        };
+        // A byte a millisecond is always in time, and never enough.
+        let drip = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, io::Error>(Bytes::from_static(b"x"))
+        });
+        let mut body = Body::from_stream(drip);
+        let mut frames = Frames::new(&mut body, pace);
+        let ended = loop {
+            match frames.next().await {
+                Ok(frame) => assert!(frame.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(ended, TIMEOUT);
+        let mut body = Body::from_stream(stream::iter(
+            (0..100).map(|_| Ok::<_, io::Error>(Bytes::from(vec![7; 60_000]))),
+        ));
+        let mut frames = Frames::new(&mut body, pace);
+        while frames.next().await.unwrap().is_some() {}
+    }
 }

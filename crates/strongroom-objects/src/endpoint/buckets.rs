@@ -136,7 +136,12 @@ pub(super) async fn head(call: &Call<'_>) -> Result<Response, S3Error> {
 
 pub(super) async fn delete(call: &Call<'_>) -> Result<Response, S3Error> {
     let bucket = call.bucket().await?;
-    match call.objects().delete_bucket(&bucket).await.map_err(of_store)? {
+    match call
+        .objects()
+        .delete_bucket(&bucket)
+        .await
+        .map_err(of_store)?
+    {
         DeleteBucket::Deleted(_) => {}
         DeleteBucket::NotEmpty => {
             return Err(S3Error::new(

@@ -8,7 +8,7 @@ use super::body::kept;
 use super::faults::{of_io, of_store, too_large};
 use super::get::checksums;
 use super::multipart::{algorithm_of, part_number, upload_id};
-use super::put::{keying, kept_headers, say_server_keyed};
+use super::put::{kept_headers, keying, say_server_keyed};
 use super::{Call, conditions, transfer};
 use crate::index::Condition;
 use crate::store::{Stored, Writing, Written};

@@ -57,7 +57,7 @@ fn paced(
     pace: Pace,
     held: Held,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let wanted = pace.window.as_secs() * u64::from(pace.bytes_per_s_min);
+    let wanted = pace.bytes_min();
     let (mut taken, mut since) = (0, Instant::now());
     bytes.map(move |bytes| {
         let _held = &held;
@@ -85,13 +85,17 @@ async fn find(call: &Call<'_>) -> Result<(Response, Option<(Stored, Range<u64>)>
     let stored = open(call, answer.headers_mut()).await?;
     let (size, etag) = (stored.manifest.size, &stored.manifest.etag);
     let headers = answer.headers_mut();
-    describe(&stored.manifest, call.headers, headers);
+    describe(&stored.manifest, headers);
     headers.extend(overrides);
     let stored_at = stored.manifest.stored_at;
     if !conditions::check_read(&conditions::READ, call.headers, etag, stored_at)? {
         headers.remove(header::CONTENT_TYPE);
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok((answer, None));
+    }
+    // With no body there is nothing to check, and clients would try.
+    if part_number.is_none() {
+        show_checksums(&stored.manifest, call.headers, headers);
     }
     let asked = match part_number {
         Some(number) => part_asked(&stored, number, headers)?,
@@ -190,7 +194,7 @@ fn overrides(call: &Call<'_>) -> Result<HeaderMap, S3Error> {
 }
 
 /// The headers that come from the manifest.
-fn describe(manifest: &Manifest, request: &HeaderMap, headers: &mut HeaderMap) {
+fn describe(manifest: &Manifest, headers: &mut HeaderMap) {
     for (name, value) in &manifest.headers {
         if let Ok(name) = HeaderName::try_from(name) {
             set(headers, name, value);
@@ -203,6 +207,10 @@ fn describe(manifest: &Manifest, request: &HeaderMap, headers: &mut HeaderMap) {
         &answer::http_date(manifest.stored_at),
     );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+}
+
+/// Of the whole object, if the request asks for them and for all of it.
+fn show_checksums(manifest: &Manifest, request: &HeaderMap, headers: &mut HeaderMap) {
     let wanted = request
         .get("x-amz-checksum-mode")
         .is_some_and(|mode| mode == "ENABLED");
@@ -255,7 +263,13 @@ pub(super) async fn attributes(call: &Call<'_>) -> Result<Response, S3Error> {
     Ok(answer)
 }
 
-const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+const ATTRIBUTES: [&str; 5] = [
+    "ETag",
+    "Checksum",
+    "ObjectParts",
+    "StorageClass",
+    "ObjectSize",
+];
 
 /// What `x-amz-object-attributes` names, in AWS's order.
 fn asked_attributes(headers: &HeaderMap) -> Result<Vec<&'static str>, S3Error> {

@@ -4,7 +4,7 @@ use super::answer::{self, quoted, set};
 use super::body::{Incoming, Sent, kept, read_small, receive};
 use super::faults::{NO_SUCH_UPLOAD, of_store};
 use super::get::{parse_part_number, write_checksum};
-use super::put::{keying, kept_headers, say_server_keyed};
+use super::put::{kept_headers, keying, say_server_keyed};
 use super::{Call, conditions, transfer};
 use crate::index::Condition;
 use crate::store::{Assembly, NamedPart, PartInfo, Writing};
@@ -88,7 +88,9 @@ pub(super) async fn part(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3
 
 /// The algorithm that the upload was begun with, if any.
 pub(super) fn algorithm_of(writing: &Writing) -> Option<Algorithm> {
-    writing.checksum().and_then(|pair| Algorithm::parse(&pair.0))
+    writing
+        .checksum()
+        .and_then(|pair| Algorithm::parse(&pair.0))
 }
 
 /// Every part gets the upload's checksum, sent along or not; another one is refused.
@@ -135,7 +137,10 @@ pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response
         .map_err(of_store)?;
     let path = format!("/{}/{}", call.bucket_name, call.key);
     let path = utf8_percent_encode(&path, UNRESERVED_PATH);
-    let location = format!("{}{path}", call.store.config.public_url.trim_end_matches('/'));
+    let location = format!(
+        "{}{path}",
+        call.store.config.public_url.trim_end_matches('/')
+    );
     let mut answer = answer::document("CompleteMultipartUploadResult", |xml| {
         xml.element("Location", &location);
         xml.element("Bucket", call.bucket_name);

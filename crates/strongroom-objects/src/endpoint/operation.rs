@@ -211,7 +211,12 @@ impl Operation {
     /// Further parameters that it knows.
     fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::ListBuckets => &["bucket-region", "continuation-token", "max-buckets", "prefix"],
+            Self::ListBuckets => &[
+                "bucket-region",
+                "continuation-token",
+                "max-buckets",
+                "prefix",
+            ],
             Self::ListObjects => &["delimiter", "encoding-type", "marker", "max-keys", "prefix"],
             Self::ListObjectsV2 => &[
                 "continuation-token",
@@ -345,7 +350,10 @@ impl Operation {
                 || (keeps && name.starts_with(METADATA_PREFIX))
                 || (groups.iter().any(|group| group.contains(&name)) && is_built(name, value))
         };
-        if headers.iter().all(|(name, value)| known(name.as_str(), value)) {
+        if headers
+            .iter()
+            .all(|(name, value)| known(name.as_str(), value))
+        {
             Ok(())
         } else {
             Err(S3Error::NOT_IMPLEMENTED)

@@ -1,10 +1,10 @@
 //! Listings of a bucket's open uploads, and of an upload's parts.
 
+use super::Call;
 use super::answer::{self, iso_date, quoted};
 use super::faults::of_store;
 use super::list::{Asked, parse_max, truth};
 use super::multipart::upload_id;
-use super::Call;
 use crate::index::{UploadListing, UploadQuery};
 use crate::store::{PartInfo, PartList};
 use axum::response::Response;
@@ -31,7 +31,9 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response, S3Error> {
     let key = sse_c.as_ref().map(|sse_c| &sse_c.key);
     // One part at least is asked for, to learn whether there is such an upload.
     let asked = u32::try_from(max.max(1)).unwrap_or(u32::MAX);
-    let parts = call.objects().parts(&bucket, call.key, id, key, marker, asked);
+    let parts = call
+        .objects()
+        .parts(&bucket, call.key, id, key, marker, asked);
     let mut parts: PartList = parts.await.map_err(of_store)?;
     if max == 0 {
         parts.parts.clear();
@@ -78,7 +80,9 @@ pub(super) async fn uploads(call: &Call<'_>) -> Result<Response, S3Error> {
     let query = call.query;
     let asked = Asked::of(query, "max-uploads")?;
     let key_marker = query.one("key-marker").filter(|text| !text.is_empty());
-    let upload_marker = query.one("upload-id-marker").filter(|text| !text.is_empty());
+    let upload_marker = query
+        .one("upload-id-marker")
+        .filter(|text| !text.is_empty());
     let bucket = call.bucket().await?;
     let listing = if asked.max == 0 {
         UploadListing::default()

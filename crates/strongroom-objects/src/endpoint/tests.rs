@@ -187,7 +187,8 @@ impl World {
         let method = forge.method.clone();
         let request = request(method, &forge.sign_header(body));
         let request = request.header("content-length", body.len());
-        self.raw(request.body(body.to_owned().into()).unwrap()).await
+        self.raw(request.body(body.to_owned().into()).unwrap())
+            .await
     }
 
     async fn make_bucket(&self, name: &str) {
@@ -271,7 +272,9 @@ fn request(method: Method, signed: &Presigned) -> http::request::Builder {
 fn of(id: &str, method: Method, path: &str) -> Forge {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let credential = format!("{id}/20270115/us-east-1/s3/aws4_request");
-    let forge = forge(method).path(path).query("X-Amz-Credential", &credential);
+    let forge = forge(method)
+        .path(path)
+        .query("X-Amz-Credential", &credential);
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.fold(forge, |forge, pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -298,7 +301,9 @@ fn element<'a>(xml: &'a str, name: &str) -> &'a str {
 fn elements<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let inner = xml.split(&open).skip(1);
-    inner.map(|rest| rest.split(&close).next().unwrap()).collect()
+    inner
+        .map(|rest| rest.split(&close).next().unwrap())
+        .collect()
 }
 
 fn path_of(url: &str) -> &str {
@@ -375,7 +380,8 @@ impl Forge {
     /// The customer key of the source of a copy.
     fn sse_c_source(mut self, fill: u8) -> Self {
         let values = sse_c(fill).into_iter().map(|(_, value)| value);
-        self.headers.extend(COPY_SOURCE_SSE_C.into_iter().zip(values));
+        self.headers
+            .extend(COPY_SOURCE_SSE_C.into_iter().zip(values));
         self
     }
 
@@ -397,7 +403,10 @@ impl Forge {
         for name in ["X-Amz-Algorithm", "X-Amz-Date", "X-Amz-Expires"] {
             self.take(name);
         }
-        let payload = self.headers.iter().find(|pair| pair.0 == "x-amz-content-sha256");
+        let payload = self
+            .headers
+            .iter()
+            .find(|pair| pair.0 == "x-amz-content-sha256");
         let payload = payload.map_or(digest, |pair| pair.1.clone());
         let mut signed = self
             .header("x-amz-content-sha256", &payload)
@@ -424,9 +433,8 @@ impl Forge {
         self.headers.sort();
         let names: Vec<_> = self.headers.iter().map(|(name, _)| *name).collect();
         let names = names.join(";");
-        let encode = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, UNRESERVED).to_string()
-        };
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, UNRESERVED).to_string();
         let mut pairs: Vec<_> = self
             .query
             .iter()

@@ -47,7 +47,11 @@ fn check_write_once(call: &Call<'_>) -> Result<(), S3Error> {
 
 fn check_put(call: &Call<'_>) -> Result<(), S3Error> {
     let supported = |name: &str, value: &HeaderValue| match name {
-        SSE_C_ALGORITHM | SSE_C_KEY | SSE_C_KEY_MD5 | "x-amz-date" | "x-amz-user-agent"
+        SSE_C_ALGORITHM
+        | SSE_C_KEY
+        | SSE_C_KEY_MD5
+        | "x-amz-date"
+        | "x-amz-user-agent"
         | "x-amz-checksum-sha256" => true,
         // Refused beside a customer key, and without one, where the key is looked at.
         "x-amz-server-side-encryption" => true,
@@ -84,8 +88,7 @@ fn check_get(call: &Call<'_>) -> Result<(), S3Error> {
         .all(|known| known);
     // Its objects were put whole: each is its own only part, and has no versions.
     let query = call.query;
-    if supported && !query.has("versionId") && matches!(query.one("partNumber"), None | Some("1"))
-    {
+    if supported && !query.has("versionId") && matches!(query.one("partNumber"), None | Some("1")) {
         Ok(())
     } else {
         Err(S3Error::NOT_IMPLEMENTED)

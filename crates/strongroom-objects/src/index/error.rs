@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 /// Why the index did not answer. No message holds bytes of a row.
 ///
-/// After [`IndexError::Full`], [`IndexError::Corrupt`] and [`IndexError::Io`] a write may have
-/// been *kept or lost*; after any other error nothing was written. Files that such a write named
-/// must therefore stay until [`super::Index::names_in`] tells whether it was kept.
+/// After [`IndexError::Busy`] and [`IndexError::Limit`] nothing was written. After any other error
+/// a write may have been *kept or lost*, so files that it named must stay until
+/// [`super::Index::names_in`] tells which.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum IndexError {
     /// The disk or the file's limit is full; reads and deletions still work.

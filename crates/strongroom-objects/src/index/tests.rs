@@ -230,6 +230,30 @@ async fn concurrent_puts_share_a_commit() {
     assert!(log < 100 * 4096, "{log} bytes of log: not a few commits");
 }
 
+#[tokio::test]
+async fn of_concurrent_first_puts_one_is_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let index = Arc::new(open(&directory));
+    let id = bucket(&index, "things").await;
+    let puts: Vec<_> = (0..20_u64)
+        .map(|number| {
+            let index = Arc::clone(&index);
+            let row = filed(&number.to_string(), &[number]);
+            tokio::spawn(async move { index.put(id, "k", row, Condition::IfNoneMatch).await })
+        })
+        .collect();
+    let mut stored = Vec::new();
+    for (number, put) in puts.into_iter().enumerate() {
+        match put.await.unwrap().unwrap() {
+            Put::Stored(_) => stored.push(number.to_string()),
+            other => assert_eq!(other, Put::Exists),
+        }
+    }
+    assert_eq!(stored, [etag(&index, id, "k").await.unwrap()]);
+    let names = (0..20).map(name).collect();
+    assert_eq!(index.names_in(names).await.unwrap().len(), 1);
+}
+
 /// What a process killed at any moment leaves: the file as it was, and of the log a beginning.
 #[tokio::test]
 async fn what_was_answered_survives_and_what_was_not_is_whole_or_absent() {

@@ -6,7 +6,10 @@ use super::*;
 async fn buckets_are_made_found_listed_and_removed() {
     let world = world();
     let made = world.ask(alice(Method::PUT, "/photos"), "").await;
-    assert_eq!((made.status.as_u16(), made.header("location")), (200, "/photos"));
+    assert_eq!(
+        (made.status.as_u16(), made.header("location")),
+        (200, "/photos")
+    );
     let head = world.ask(alice(Method::HEAD, "/photos"), "").await;
     assert_eq!(head.status, 200);
     assert_eq!(head.header("x-amz-bucket-region"), "us-east-1");
@@ -24,14 +27,21 @@ async fn buckets_are_made_found_listed_and_removed() {
     let none = world.ask(bob(Method::GET, "/"), "").await;
     assert!(elements(none.text(), "Name").is_empty());
     let location = world.ask(alice(Method::GET, "/photos?location"), "").await;
-    assert!(location.text().ends_with("doc/2006-03-01/\"></LocationConstraint>"));
+    assert!(
+        location
+            .text()
+            .ends_with("doc/2006-03-01/\"></LocationConstraint>")
+    );
     let gone = world.ask(alice(Method::DELETE, "/photos"), "").await;
     assert_eq!((gone.status.as_u16(), gone.body.len()), (204, 0));
     for method in [Method::DELETE, Method::GET] {
         let answer = world.ask(alice(method, "/photos"), "").await;
         answer.is(404, "NoSuchBucket");
     }
-    assert_eq!(world.ask(alice(Method::HEAD, "/photos"), "").await.status, 404);
+    assert_eq!(
+        world.ask(alice(Method::HEAD, "/photos"), "").await.status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -42,7 +52,10 @@ async fn a_bucket_that_is_not_empty_stays() {
     let answer = world.ask(alice(Method::DELETE, "/photos"), "").await;
     answer.is(409, "BucketNotEmpty");
     world.ask(alice(Method::DELETE, "/photos/a"), "").await;
-    assert_eq!(world.ask(alice(Method::DELETE, "/photos"), "").await.status, 204);
+    assert_eq!(
+        world.ask(alice(Method::DELETE, "/photos"), "").await.status,
+        204
+    );
 }
 
 #[tokio::test]
@@ -61,7 +74,10 @@ async fn making_a_bucket_again_is_as_on_aws_in_each_region() {
         forge
     };
     assert_eq!(world.ask(again(), "").await.status, 200);
-    world.ask(again(), "").await.is(409, "BucketAlreadyOwnedByYou");
+    world
+        .ask(again(), "")
+        .await
+        .is(409, "BucketAlreadyOwnedByYou");
 }
 
 #[tokio::test]
@@ -77,9 +93,13 @@ async fn names_and_locations_are_checked() {
              <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
         )
     };
-    let ours = world.ask(alice(Method::PUT, "/photos"), &body("us-east-1")).await;
+    let ours = world
+        .ask(alice(Method::PUT, "/photos"), &body("us-east-1"))
+        .await;
     assert_eq!(ours.status, 200);
-    let other = world.ask(alice(Method::PUT, "/photos2"), &body("eu-west-1")).await;
+    let other = world
+        .ask(alice(Method::PUT, "/photos2"), &body("eu-west-1"))
+        .await;
     other.is(400, "IllegalLocationConstraintException");
     let junk = world.ask(alice(Method::PUT, "/photos2"), "<a>").await;
     junk.is(400, "MalformedXML");
@@ -93,12 +113,17 @@ async fn settings_that_tools_ask_for_are_answered() {
         ("acl", "<Permission>FULL_CONTROL</Permission>"),
         ("logging", "></BucketLoggingStatus>"),
         ("requestPayment", "<Payer>BucketOwner</Payer>"),
-        ("publicAccessBlock", "<BlockPublicPolicy>true</BlockPublicPolicy>"),
+        (
+            "publicAccessBlock",
+            "<BlockPublicPolicy>true</BlockPublicPolicy>",
+        ),
         ("ownershipControls", "BucketOwnerEnforced"),
         ("accelerate", "></AccelerateConfiguration>"),
         ("notification", "></NotificationConfiguration>"),
     ] {
-        let answer = world.ask(alice(Method::GET, &format!("/named?{name}")), "").await;
+        let answer = world
+            .ask(alice(Method::GET, &format!("/named?{name}")), "")
+            .await;
         assert_eq!(answer.status, 200, "{name}");
         assert!(answer.text().contains(inner), "{}", answer.text());
     }
@@ -108,12 +133,17 @@ async fn settings_that_tools_ask_for_are_answered() {
         ("tagging", "NoSuchTagSet"),
         ("lifecycle", "NoSuchLifecycleConfiguration"),
         ("cors", "NoSuchCORSConfiguration"),
-        ("encryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        (
+            "encryption",
+            "ServerSideEncryptionConfigurationNotFoundError",
+        ),
         ("website", "NoSuchWebsiteConfiguration"),
         ("object-lock", "ObjectLockConfigurationNotFoundError"),
         ("replication", "ReplicationConfigurationNotFoundError"),
     ] {
-        let answer = world.ask(alice(Method::GET, &format!("/named?{name}")), "").await;
+        let answer = world
+            .ask(alice(Method::GET, &format!("/named?{name}")), "")
+            .await;
         answer.is(404, code);
         let absent = alice(Method::GET, &format!("/nowhere?{name}"));
         world.ask(absent, "").await.is(404, "NoSuchBucket");
@@ -141,7 +171,10 @@ fn preflight(origin: &str, method: &str) -> Request<Body> {
 async fn a_bucket_has_cors_rules_of_its_own() {
     let world = world();
     let origin = "https://a.app.test";
-    world.raw(preflight(origin, "GET")).await.is(403, "AccessForbidden");
+    world
+        .raw(preflight(origin, "GET"))
+        .await
+        .is(403, "AccessForbidden");
     let md5 = BASE64_STANDARD.encode(Md5::digest(RULES));
     let put = || alice(Method::PUT, "/named?cors");
     world.ask(put(), RULES).await.is(400, "InvalidRequest");
@@ -155,10 +188,19 @@ async fn a_bucket_has_cors_rules_of_its_own() {
     assert_eq!(good.header("access-control-allow-origin"), origin);
     assert_eq!(good.header("access-control-allow-methods"), "GET, DELETE");
     assert_eq!(good.header("access-control-max-age"), "7");
-    world.raw(preflight("https://app.test", "GET")).await.is(403, "AccessForbidden");
-    world.raw(preflight(origin, "PUT")).await.is(403, "AccessForbidden");
+    world
+        .raw(preflight("https://app.test", "GET"))
+        .await
+        .is(403, "AccessForbidden");
+    world
+        .raw(preflight(origin, "PUT"))
+        .await
+        .is(403, "AccessForbidden");
     // The vault's own origins do not count here, nor these there.
-    world.raw(preflight("https://frame.test", "GET")).await.is(403, "AccessForbidden");
+    world
+        .raw(preflight("https://frame.test", "GET"))
+        .await
+        .is(403, "AccessForbidden");
     for (asked, expected) in [(origin, origin), ("https://frame.test", "")] {
         let signed = alice(Method::GET, "/named/a").sign_header("");
         let get = request(Method::GET, &signed).header("origin", asked);
@@ -168,5 +210,8 @@ async fn a_bucket_has_cors_rules_of_its_own() {
     }
     let gone = world.ask(alice(Method::DELETE, "/named?cors"), "").await;
     assert_eq!(gone.status, 204);
-    world.raw(preflight(origin, "GET")).await.is(403, "AccessForbidden");
+    world
+        .raw(preflight(origin, "GET"))
+        .await
+        .is(403, "AccessForbidden");
 }

@@ -19,29 +19,52 @@ async fn world_with_source() -> World {
 #[tokio::test]
 async fn copy_nokey_wrongkey_rekey_and_toplain() {
     let world = world_with_source().await;
-    world.ask(copy("/named/b", "/named/a"), "").await.is(400, "InvalidRequest");
+    world
+        .ask(copy("/named/b", "/named/a"), "")
+        .await
+        .is(400, "InvalidRequest");
     let wrong = copy("/named/b", "/named/a").sse_c_source(2).sse_c(3);
     world.ask(wrong, "").await.is(403, "AccessDenied");
     let rekey = copy("/named/b", "/named/a").sse_c_source(1).sse_c(3);
     let rekeyed = world.ask(rekey, "").await;
     assert_eq!(rekeyed.status, 200, "{}", rekeyed.text());
     assert_eq!(rekeyed.header(SSE_C_KEY_MD5), sse_c(3)[2].1);
-    assert_eq!(element(rekeyed.text(), "LastModified"), "2027-01-15T08:00:00.000Z");
+    assert_eq!(
+        element(rekeyed.text(), "LastModified"),
+        "2027-01-15T08:00:00.000Z"
+    );
     let got = world.ask(alice(Method::GET, "/named/b").sse_c(3), "").await;
-    assert_eq!((got.text(), got.header("x-amz-meta-colour")), ("value", "blue"));
-    assert_eq!(got.header("etag"), element(rekeyed.text(), "ETag").replace("&quot;", "\""));
+    assert_eq!(
+        (got.text(), got.header("x-amz-meta-colour")),
+        ("value", "blue")
+    );
+    assert_eq!(
+        got.header("etag"),
+        element(rekeyed.text(), "ETag").replace("&quot;", "\"")
+    );
     let plain = copy("/named/c", "named/a?versionId=null").sse_c_source(1);
     let plain = world.ask(plain, "").await;
     assert_eq!(plain.header("x-amz-server-side-encryption"), "AES256");
     let got = world.ask(alice(Method::GET, "/named/c"), "").await;
-    assert_eq!((got.text(), got.header("content-type")), ("value", "text/x"));
+    assert_eq!(
+        (got.text(), got.header("content-type")),
+        ("value", "text/x")
+    );
 }
 
 #[tokio::test]
 async fn copy_onto_itself_must_change_something() {
     let world = world();
-    world.ask(alice(Method::PUT, "/named/a").header("x-amz-meta-a", "1"), "value").await;
-    world.ask(copy("/named/a", "/named/a"), "").await.is(400, "InvalidRequest");
+    world
+        .ask(
+            alice(Method::PUT, "/named/a").header("x-amz-meta-a", "1"),
+            "value",
+        )
+        .await;
+    world
+        .ask(copy("/named/a", "/named/a"), "")
+        .await
+        .is(400, "InvalidRequest");
     let replaced = copy("/named/a", "/named/a")
         .header("x-amz-metadata-directive", "REPLACE")
         .header("x-amz-meta-a", "2");
@@ -63,15 +86,31 @@ async fn copy_heeds_the_sources_conditions_and_its_own() {
         ("x-amz-copy-source-if-match", "\"x\"", 412),
         ("x-amz-copy-source-if-match", etag.as_str(), 200),
         ("x-amz-copy-source-if-none-match", &etag, 412),
-        ("x-amz-copy-source-if-modified-since", "Fri, 15 Jan 2027 08:00:00 GMT", 412),
-        ("x-amz-copy-source-if-unmodified-since", "Fri, 15 Jan 2027 07:00:00 GMT", 412),
+        (
+            "x-amz-copy-source-if-modified-since",
+            "Fri, 15 Jan 2027 08:00:00 GMT",
+            412,
+        ),
+        (
+            "x-amz-copy-source-if-unmodified-since",
+            "Fri, 15 Jan 2027 07:00:00 GMT",
+            412,
+        ),
         ("if-none-match", "*", 412),
     ] {
-        let answer = world.ask(copy("/named/b", "/named/a").header(name, value), "").await;
+        let answer = world
+            .ask(copy("/named/b", "/named/a").header(name, value), "")
+            .await;
         assert_eq!(answer.status, status, "{name}: {}", answer.text());
     }
-    world.ask(copy("/named/b", "/named/never"), "").await.is(404, "NoSuchKey");
-    world.ask(copy("/named/b", "/nowhere/a"), "").await.is(404, "NoSuchBucket");
+    world
+        .ask(copy("/named/b", "/named/never"), "")
+        .await
+        .is(404, "NoSuchKey");
+    world
+        .ask(copy("/named/b", "/nowhere/a"), "")
+        .await
+        .is(404, "NoSuchBucket");
     let odd = copy("/named/b", "/named/a").header("x-amz-metadata-directive", "MOVE");
     world.ask(odd, "").await.is(400, "InvalidArgument");
 }
@@ -83,10 +122,13 @@ async fn copy_part_takes_a_range_and_both_keys() {
     let begun = world.ask(begun, "").await;
     let id = element(begun.text(), "UploadId").to_owned();
     let part = |range: &str| {
-        copy(&format!("/named/big?partNumber=1&uploadId={id}"), "/named/a")
-            .sse_c_source(1)
-            .sse_c(2)
-            .header("x-amz-copy-source-range", range)
+        copy(
+            &format!("/named/big?partNumber=1&uploadId={id}"),
+            "/named/a",
+        )
+        .sse_c_source(1)
+        .sse_c(2)
+        .header("x-amz-copy-source-range", range)
     };
     for bad in ["bytes=0-5", "bytes=1-", "1-2", "bytes=3-2"] {
         world.ask(part(bad), "").await.is(400, "InvalidArgument");
@@ -100,7 +142,9 @@ async fn copy_part_takes_a_range_and_both_keys() {
     );
     let done = alice(Method::POST, &format!("/named/big?uploadId={id}"));
     assert_eq!(world.ask(done, &body).await.status, 200);
-    let got = world.ask(alice(Method::GET, "/named/big").sse_c(2), "").await;
+    let got = world
+        .ask(alice(Method::GET, "/named/big").sse_c(2), "")
+        .await;
     assert_eq!(got.text(), "alu");
 }
 
@@ -114,5 +158,8 @@ async fn a_copy_keeps_or_makes_a_checksum() {
     assert_eq!(element(kept.text(), "ChecksumCRC32"), "HXdYNA==");
     let made = copy("/named/c", "/named/a").header("x-amz-checksum-algorithm", "SHA1");
     let made = world.ask(made, "").await;
-    assert_eq!(element(made.text(), "ChecksumSHA1"), "8ytnx+JjQq9C76vGdNRB3KCigcU=");
+    assert_eq!(
+        element(made.text(), "ChecksumSHA1"),
+        "8ytnx+JjQq9C76vGdNRB3KCigcU="
+    );
 }

@@ -149,7 +149,10 @@ async fn two_files_exchanged_are_refused_under_the_same_key() {
     let other = ObjectId([0xac; 32]);
     let put = world.store.presign_put(&other, &key(1), START, 900, None);
     let put = request(Method::PUT, &put).header("content-length", 5);
-    assert_eq!(world.raw(put.body("other".into()).unwrap()).await.status, 200);
+    assert_eq!(
+        world.raw(put.body("other".into()).unwrap()).await.status,
+        200
+    );
     let second = world.files().into_iter().find(|file| *file != first);
     let second = second.unwrap();
     let aside = world.dir.path().join("aside");

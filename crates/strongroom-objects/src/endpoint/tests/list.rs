@@ -12,7 +12,9 @@ async fn filled(keys: &[&str]) -> World {
 }
 
 async fn list(world: &World, query: &str) -> String {
-    let answer = world.ask(alice(Method::GET, &format!("/named?{query}")), "").await;
+    let answer = world
+        .ask(alice(Method::GET, &format!("/named?{query}")), "")
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.text().to_owned()
 }
@@ -33,7 +35,11 @@ async fn v2_pages_with_tokens_and_groups_by_delimiter() {
     let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
     loop {
         let query = format!("list-type=2&delimiter=/&max-keys=2&continuation-token={token}");
-        let query = if token.is_empty() { "list-type=2&delimiter=/&max-keys=2" } else { &query };
+        let query = if token.is_empty() {
+            "list-type=2&delimiter=/&max-keys=2"
+        } else {
+            &query
+        };
         let page = list(&world, query).await;
         keys.extend(elements(&page, "Key").iter().map(ToString::to_string));
         for common in elements(&page, "CommonPrefixes") {
@@ -46,11 +52,18 @@ async fn v2_pages_with_tokens_and_groups_by_delimiter() {
     }
     assert_eq!(keys, ["a", "c", "e"]);
     assert_eq!(prefixes, ["b/", "d/"]);
-    let after = list(&world, "list-type=2&start-after=b/1&prefix=b/&fetch-owner=true").await;
+    let after = list(
+        &world,
+        "list-type=2&start-after=b/1&prefix=b/&fetch-owner=true",
+    )
+    .await;
     assert_eq!(elements(&after, "Key"), ["b/2"]);
     assert_eq!(element(&after, "ID"), "alice");
     let none = list(&world, "list-type=2&max-keys=0").await;
-    assert_eq!((element(&none, "KeyCount"), element(&none, "IsTruncated")), ("0", "false"));
+    assert_eq!(
+        (element(&none, "KeyCount"), element(&none, "IsTruncated")),
+        ("0", "false")
+    );
 }
 
 #[tokio::test]
@@ -114,7 +127,9 @@ async fn bad_limits_and_tokens_are_400() {
         "encoding-type=base64",
         "uploads&max-uploads=x",
     ] {
-        let answer = world.ask(alice(Method::GET, &format!("/named?{query}")), "").await;
+        let answer = world
+            .ask(alice(Method::GET, &format!("/named?{query}")), "")
+            .await;
         answer.is(400, "InvalidArgument");
     }
 }

@@ -16,7 +16,10 @@ async fn begin(world: &World, forge: Forge) -> String {
 }
 
 fn upload(id: &str, number: u32) -> Forge {
-    alice(Method::PUT, &format!("/named/a?partNumber={number}&uploadId={id}"))
+    alice(
+        Method::PUT,
+        &format!("/named/a?partNumber={number}&uploadId={id}"),
+    )
 }
 
 fn finish(id: &str) -> Forge {
@@ -53,18 +56,29 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     assert_eq!(begun.header(SSE_C_ALGORITHM), "AES256");
     let id = element(begun.text(), "UploadId").to_owned();
     let (one, two) = (part('1', PART), part('2', 1000));
-    world.ask(upload(&id, 1), "x").await.is(400, "InvalidRequest");
+    world
+        .ask(upload(&id, 1), "x")
+        .await
+        .is(400, "InvalidRequest");
     let wrong = world.ask(upload(&id, 1).sse_c(2), "x").await;
     wrong.is(400, "InvalidRequest");
     let second = world.ask(upload(&id, 2).sse_c(1), &two).await;
     assert_eq!(second.status, 200, "{}", second.text());
     assert_eq!(second.header(SSE_C_ALGORITHM), "AES256");
     let first = world.ask(upload(&id, 1).sse_c(1), &one).await;
-    let (first, second) = (first.header("etag").to_owned(), second.header("etag").to_owned());
+    let (first, second) = (
+        first.header("etag").to_owned(),
+        second.header("etag").to_owned(),
+    );
 
-    let listed = world.ask(alice(Method::GET, &format!("/named/a?uploadId={id}")), "").await;
+    let listed = world
+        .ask(alice(Method::GET, &format!("/named/a?uploadId={id}")), "")
+        .await;
     assert_eq!(elements(listed.text(), "PartNumber"), ["1", "2"]);
-    assert_eq!(elements(listed.text(), "Size"), [PART.to_string(), "1000".into()]);
+    assert_eq!(
+        elements(listed.text(), "Size"),
+        [PART.to_string(), "1000".into()]
+    );
     let page = alice(Method::GET, &format!("/named/a?uploadId={id}&max-parts=1"));
     let page = world.ask(page, "").await;
     assert_eq!(element(page.text(), "NextPartNumberMarker"), "1");
@@ -72,15 +86,23 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     assert_eq!(element(uploads.text(), "UploadId"), id);
     assert_eq!(element(uploads.text(), "Key"), "a");
 
-    let bad = world.ask(finish(&id), &parts_xml(&[(1, "\"x\"", "")])).await;
+    let bad = world
+        .ask(finish(&id), &parts_xml(&[(1, "\"x\"", "")]))
+        .await;
     bad.is(400, "InvalidPart");
     let unordered = parts_xml(&[(2, &second, ""), (1, &first, "")]);
-    world.ask(finish(&id), &unordered).await.is(400, "InvalidPartOrder");
+    world
+        .ask(finish(&id), &unordered)
+        .await
+        .is(400, "InvalidPartOrder");
     let done = parts_xml(&[(1, &first, ""), (2, &second, "")]);
     let done = world.ask(finish(&id), &done).await;
     assert_eq!(done.status, 200, "{}", done.text());
     let text = done.text();
-    assert_eq!(element(text, "Location"), "http://objects.test:9000/named/a");
+    assert_eq!(
+        element(text, "Location"),
+        "http://objects.test:9000/named/a"
+    );
     let etag = element(text, "ETag").replace("&quot;", "\"");
     assert!(etag.ends_with("-2\"") && etag.len() == 36, "{etag}");
 
@@ -88,7 +110,10 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     let got = world.ask(get(), "").await;
     assert!(got.body == format!("{one}{two}"));
     assert_eq!(got.header("etag"), etag);
-    assert_eq!((got.header("x-amz-meta-a"), got.header("content-type")), ("b", "text/x"));
+    assert_eq!(
+        (got.header("x-amz-meta-a"), got.header("content-type")),
+        ("b", "text/x")
+    );
     let across = get().header("range", &format!("bytes={}-{}", PART - 2, PART + 1));
     assert_eq!(world.ask(across, "").await.text(), "1122");
     let part = world.ask(get().query("partNumber", "2"), "").await;
@@ -110,8 +135,14 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
         .header("x-amz-object-attributes", "ObjectParts");
     let attributes = world.ask(attributes, "").await;
     assert_eq!(element(attributes.text(), "PartsCount"), "2");
-    world.ask(upload(&id, 3).sse_c(1), "x").await.is(404, "NoSuchUpload");
-    world.ask(finish(&id), &parts_xml(&[(1, &first, "")])).await.is(404, "NoSuchUpload");
+    world
+        .ask(upload(&id, 3).sse_c(1), "x")
+        .await
+        .is(404, "NoSuchUpload");
+    world
+        .ask(finish(&id), &parts_xml(&[(1, &first, "")]))
+        .await
+        .is(404, "NoSuchUpload");
 }
 
 #[tokio::test]
@@ -167,12 +198,18 @@ async fn checksums_of_parts_become_the_objects() {
             .header("x-amz-checksum-type", kind);
         let id = begin(&world, create).await;
         let sum = checksum(algorithm, &one);
-        let first = world.ask(upload(&id, 1).header(algorithm.header(), &sum), &one).await;
+        let first = world
+            .ask(upload(&id, 1).header(algorithm.header(), &sum), &one)
+            .await;
         assert_eq!(first.header(algorithm.header()), sum, "{}", first.text());
         // Not sent along, and still computed.
         let second = world.ask(upload(&id, 2), &two).await;
         assert_eq!(second.header(algorithm.header()), checksum(algorithm, &two));
-        let other = if algorithm == Algorithm::Sha1 { Algorithm::Crc32c } else { Algorithm::Sha1 };
+        let other = if algorithm == Algorithm::Sha1 {
+            Algorithm::Crc32c
+        } else {
+            Algorithm::Sha1
+        };
         let other = upload(&id, 3).header(other.header(), &checksum(other, "x"));
         world.ask(other, "x").await.is(400, "InvalidRequest");
         let element_of = |text: &str| format!("<{0}>{text}</{0}>", algorithm.element());

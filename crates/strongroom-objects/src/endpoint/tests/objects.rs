@@ -33,14 +33,21 @@ async fn a_server_keyed_object_goes_in_and_out_and_says_so() {
 #[tokio::test]
 async fn customer_keys_are_checked_and_an_object_can_be_replaced() {
     let world = world();
-    let put = world.ask(alice(Method::PUT, "/named/a").sse_c(1), "one").await;
+    let put = world
+        .ask(alice(Method::PUT, "/named/a").sse_c(1), "one")
+        .await;
     assert_eq!(put.header("x-amz-server-side-encryption"), "");
-    world.ask(alice(Method::GET, "/named/a"), "").await.is(400, "InvalidRequest");
+    world
+        .ask(alice(Method::GET, "/named/a"), "")
+        .await
+        .is(400, "InvalidRequest");
     let wrong = alice(Method::GET, "/named/a").sse_c(2);
     world.ask(wrong, "").await.is(403, "AccessDenied");
     let right = world.ask(alice(Method::GET, "/named/a").sse_c(1), "").await;
     assert_eq!(right.text(), "one");
-    let put = world.ask(alice(Method::PUT, "/named/a").sse_c(2), "two").await;
+    let put = world
+        .ask(alice(Method::PUT, "/named/a").sse_c(2), "two")
+        .await;
     assert_eq!(put.status, 200);
     let right = world.ask(alice(Method::GET, "/named/a").sse_c(2), "").await;
     assert_eq!(right.text(), "two");
@@ -73,10 +80,11 @@ async fn what_an_object_is_described_by_comes_back() {
 #[tokio::test]
 async fn conditional_writes_and_deletions() {
     let world = world();
-    let put = |name: &'static str, value: &str| {
-        alice(Method::PUT, "/named/a").header(name, value)
-    };
-    world.ask(put("if-match", "\"x\""), "0").await.is(404, "NoSuchKey");
+    let put = |name: &'static str, value: &str| alice(Method::PUT, "/named/a").header(name, value);
+    world
+        .ask(put("if-match", "\"x\""), "0")
+        .await
+        .is(404, "NoSuchKey");
     let first = world.ask(put("if-none-match", "*"), "1").await;
     let etag = first.header("etag").to_owned();
     let again = world.ask(put("if-none-match", "*"), "2").await;
@@ -91,14 +99,20 @@ async fn conditional_writes_and_deletions() {
     let gone = world.ask(delete(second.header("etag")), "").await;
     assert_eq!(gone.status, 204);
     assert_eq!(world.ask(delete(&etag), "").await.status, 204);
-    world.ask(put("if-none-match", "\"x\""), "").await.is(501, "NotImplemented");
+    world
+        .ask(put("if-none-match", "\"x\""), "")
+        .await
+        .is(501, "NotImplemented");
 }
 
 #[tokio::test]
 async fn reads_heed_dates() {
     let world = world();
     world.ask(alice(Method::PUT, "/named/a"), "value").await;
-    let (before, at) = ("Fri, 15 Jan 2027 07:59:59 GMT", "Fri, 15 Jan 2027 08:00:00 GMT");
+    let (before, at) = (
+        "Fri, 15 Jan 2027 07:59:59 GMT",
+        "Fri, 15 Jan 2027 08:00:00 GMT",
+    );
     for (name, value, status) in [
         ("if-modified-since", before, 200),
         ("if-modified-since", at, 304),
@@ -121,13 +135,18 @@ async fn every_checksum_is_verified_kept_and_shown() {
         assert_eq!(put.header(algorithm.header()), good);
         assert_eq!(put.header("x-amz-checksum-type"), "FULL_OBJECT");
         let get = || alice(Method::GET, "/named/a");
-        let shown = world.ask(get().header("x-amz-checksum-mode", "ENABLED"), "").await;
+        let shown = world
+            .ask(get().header("x-amz-checksum-mode", "ENABLED"), "")
+            .await;
         assert_eq!(shown.header(algorithm.header()), good);
         assert_eq!(world.ask(get(), "").await.header(algorithm.header()), "");
         let bad = checksum(algorithm, "other");
         let put = alice(Method::PUT, "/named/b").header(algorithm.header(), &bad);
         world.ask(put, "value").await.is(400, "BadDigest");
-        world.ask(alice(Method::GET, "/named/b"), "").await.is(404, "NoSuchKey");
+        world
+            .ask(alice(Method::GET, "/named/b"), "")
+            .await
+            .is(404, "NoSuchKey");
     }
 }
 
@@ -171,11 +190,23 @@ async fn attributes_need_the_key_and_show_what_is_asked() {
             .header("x-amz-object-attributes", asked)
     };
     world.ask(get(2, "ETag"), "").await.is(403, "AccessDenied");
-    world.ask(get(1, "Colour"), "").await.is(400, "InvalidArgument");
-    let keyless = alice(Method::GET, "/named/a?attributes").header("x-amz-object-attributes", "ETag");
+    world
+        .ask(get(1, "Colour"), "")
+        .await
+        .is(400, "InvalidArgument");
+    let keyless =
+        alice(Method::GET, "/named/a?attributes").header("x-amz-object-attributes", "ETag");
     world.ask(keyless, "").await.is(400, "InvalidRequest");
-    world.ask(alice(Method::GET, "/named/a?attributes").sse_c(1), "").await.is(400, "InvalidRequest");
-    let all = world.ask(get(1, "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"), "").await;
+    world
+        .ask(alice(Method::GET, "/named/a?attributes").sse_c(1), "")
+        .await
+        .is(400, "InvalidRequest");
+    let all = world
+        .ask(
+            get(1, "ETag,Checksum,ObjectParts,StorageClass,ObjectSize"),
+            "",
+        )
+        .await;
     let text = all.text();
     assert_eq!(element(text, "ETag"), put.header("etag").trim_matches('"'));
     assert_eq!(element(text, "ObjectSize"), "5");
@@ -191,13 +222,18 @@ async fn attributes_need_the_key_and_show_what_is_asked() {
 #[tokio::test]
 async fn acl_and_tags_of_an_object_are_the_same_for_all() {
     let world = world();
-    world.ask(alice(Method::GET, "/named/a?acl"), "").await.is(404, "NoSuchKey");
+    world
+        .ask(alice(Method::GET, "/named/a?acl"), "")
+        .await
+        .is(404, "NoSuchKey");
     world.ask(alice(Method::PUT, "/named/a"), "value").await;
     let acl = world.ask(alice(Method::GET, "/named/a?acl"), "").await;
     assert_eq!(element(acl.text(), "Permission"), "FULL_CONTROL");
     let tags = world.ask(alice(Method::GET, "/named/a?tagging"), "").await;
     assert!(tags.text().contains("<TagSet></TagSet>"));
-    let got = world.ask(alice(Method::GET, "/named/a?versionId=null"), "").await;
+    let got = world
+        .ask(alice(Method::GET, "/named/a?versionId=null"), "")
+        .await;
     assert_eq!(got.text(), "value");
 }
 
@@ -212,7 +248,9 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
     let world = world();
     let mut etag = String::new();
     for key in ["a", "b", "c", "d"] {
-        let put = world.ask(alice(Method::PUT, &format!("/named/{key}")), "v").await;
+        let put = world
+            .ask(alice(Method::PUT, &format!("/named/{key}")), "v")
+            .await;
         etag = put.header("etag").replace('"', "&quot;");
     }
     let body = format!(
@@ -227,17 +265,30 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
     let done = delete_many(&world, &body).await;
     assert_eq!(done.status, 200, "{}", done.text());
     let text = done.text();
-    let deleted: Vec<_> = elements(text, "Deleted").iter().map(|one| element(one, "Key")).collect();
+    let deleted: Vec<_> = elements(text, "Deleted")
+        .iter()
+        .map(|one| element(one, "Key"))
+        .collect();
     assert_eq!(deleted, ["a", "d", "never"]);
     let failed = elements(text, "Error");
-    let failed: Vec<_> = failed.iter().map(|one| (element(one, "Key"), element(one, "Code"))).collect();
-    assert_eq!(failed, [("b", "PreconditionFailed"), ("c", "NoSuchVersion")]);
-    let left = world.ask(alice(Method::GET, "/named?list-type=2"), "").await;
+    let failed: Vec<_> = failed
+        .iter()
+        .map(|one| (element(one, "Key"), element(one, "Code")))
+        .collect();
+    assert_eq!(
+        failed,
+        [("b", "PreconditionFailed"), ("c", "NoSuchVersion")]
+    );
+    let left = world
+        .ask(alice(Method::GET, "/named?list-type=2"), "")
+        .await;
     assert_eq!(elements(left.text(), "Key"), ["b", "c"]);
     let quiet = "<Delete><Quiet>true</Quiet><Object><Key>b</Key></Object></Delete>";
     let quiet = delete_many(&world, quiet).await;
     assert!(elements(quiet.text(), "Deleted").is_empty());
-    delete_many(&world, "<Delete></Delete>").await.is(400, "MalformedXML");
+    delete_many(&world, "<Delete></Delete>")
+        .await
+        .is(400, "MalformedXML");
     let keys = "<Object><Key>k</Key></Object>".repeat(1001);
     let many = delete_many(&world, &format!("<Delete>{keys}</Delete>")).await;
     many.is(400, "MalformedXML");
@@ -246,13 +297,18 @@ async fn many_are_deleted_at_once_each_with_its_outcome() {
 #[tokio::test]
 async fn deleting_twice_is_204_and_the_object_is_gone() {
     let world = world();
-    world.ask(alice(Method::PUT, "/named/a"), &"x".repeat(100_000)).await;
+    world
+        .ask(alice(Method::PUT, "/named/a"), &"x".repeat(100_000))
+        .await;
     assert_eq!(world.files().len(), 1);
     for _ in 0..2 {
         let gone = world.ask(alice(Method::DELETE, "/named/a"), "").await;
         assert_eq!(gone.status, 204);
     }
-    world.ask(alice(Method::GET, "/named/a"), "").await.is(404, "NoSuchKey");
+    world
+        .ask(alice(Method::GET, "/named/a"), "")
+        .await
+        .is(404, "NoSuchKey");
     assert!(world.files().is_empty());
 }
 
@@ -262,7 +318,10 @@ async fn one_object_of_the_vault_cannot_take_every_transfer() {
     world.put(vec![7; 100_000]).await;
     let get = || {
         let get = request(Method::GET, &world.presign_get(1));
-        world.router.clone().oneshot(get.body(Body::empty()).unwrap())
+        world
+            .router
+            .clone()
+            .oneshot(get.body(Body::empty()).unwrap())
     };
     let running = get().await.unwrap();
     assert_eq!(running.status(), 200);

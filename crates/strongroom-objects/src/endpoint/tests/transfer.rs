@@ -361,6 +361,9 @@ async fn what_is_not_built_is_501_and_unknown_methods_405() {
             .header("x-amz-checksum-crc32", "AAAAAA=="),
         Forge::put()
             .sse_c(1)
+            .header("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        Forge::put()
+            .sse_c(1)
             .header("content-encoding", "gzip,aws-chunked"),
     ];
     for case in cases {
@@ -370,11 +373,6 @@ async fn what_is_not_built_is_501_and_unknown_methods_405() {
             .await
             .is(501, "NotImplemented");
     }
-    let chunked = Forge::put()
-        .sse_c(1)
-        .header("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-    let answer = world.send(Method::PUT, &chunked.sign(), "").await;
-    answer.is(403, "SignatureDoesNotMatch");
     for method in ["PATCH", "TRACE", "BREW"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         world
