@@ -1007,6 +1007,142 @@ def refused_heads(bucket, object_key, case):
     }
 
 
+# --- what the store keeps under its own key -------------------------------------------------
+
+STORE_KEY = fixed("kept store key", 32)
+UPLOAD_ID = fixed("upload id", 32).hex()
+UPLOAD_KEYS = {"check_salt": CHECK_SALT, "check": CHECK, "manifest_key": MANIFEST_KEY}
+
+
+def sealed_object_key(bucket, object_key, data_key, nonce, version=V):
+    key = expand(STORE_KEY, b"object\0" + s(bucket) + s(object_key))
+    return version + gcm(key, data_key, b"strongroom.v1.object\0" + version, nonce)
+
+
+def sealed_upload(upload_id, bucket, object_key, plain, nonce, version=V):
+    key = expand(STORE_KEY, b"upload\0" + s(upload_id))
+    aad = b"strongroom.v1.upload\0" + version + s(bucket) + s(object_key)
+    return version + gcm(key, plain, aad, nonce)
+
+
+def draft_bytes(d):
+    out = u16(len(d["headers"]))
+    for name, value in d["headers"]:
+        out += s(name) + s(value)
+    if d["checksum"] is None:
+        return out + u8(0)
+    return out + u8(1) + s(d["checksum"][0]) + s(d["checksum"][1])
+
+
+def sealed_draft(upload_id, plain, nonce, version=V):
+    aad = b"strongroom.v1.draft\0" + version + s(upload_id)
+    return version + gcm(MANIFEST_KEY, plain, aad, nonce)
+
+
+def part_bytes(p):
+    out = u64(p["length"]) + u64(p["stored_at"]) + p["salt"] + p["file"] + s(p["etag"])
+    out += u8(len(p["checksums"]))
+    for name, value in p["checksums"]:
+        out += s(name) + s(value)
+    return out
+
+
+def sealed_part(upload_id, number, plain, nonce, version=V):
+    aad = b"strongroom.v1.part\0" + version + s(upload_id) + u32(number)
+    return version + gcm(MANIFEST_KEY, plain, aad, nonce)
+
+
+def kept():
+    bucket, object_key, data_key = "values", "a/ключ", fixed("kept data key", 32)
+    nonce = fixed("kept", 12)
+    keys = CHECK_SALT + CHECK + MANIFEST_KEY
+    drafts = [
+        {"headers": [], "checksum": None},
+        {
+            "headers": [["content-type", "text/plain"], ["x-amz-meta-note", "grün"]],
+            "checksum": ["SHA256", "COMPOSITE"],
+        },
+    ]
+    part = {
+        "length": 5_242_880,
+        "stored_at": 1_700_000_000_002,
+        "salt": fixed("salt 2", 32),
+        "file": fixed("file", 16),
+        "etag": fixed("etag", 16).hex(),
+        "checksums": [["crc32", "DUoRhQ=="]],
+    }
+    good = {
+        "object": sealed_object_key(bucket, object_key, data_key, nonce),
+        "upload": sealed_upload(UPLOAD_ID, bucket, object_key, keys + data_key, nonce),
+        "draft": sealed_draft(UPLOAD_ID, draft_bytes(drafts[1]), nonce),
+        "part": sealed_part(UPLOAD_ID, 10_000, part_bytes(part), nonce),
+    }
+    return {
+        "about": "What the embedded store keeps sealed (docs/crypto.md, Uploads in parts and "
+        "Server-keyed objects).",
+        "store_key": STORE_KEY,
+        "bucket": bucket,
+        "object_key": object_key,
+        "upload_id": UPLOAD_ID,
+        "part_number": 10_000,
+        "data_key": data_key,
+        "customer_key": RUN_KEY_INPUT,
+        "keys": UPLOAD_KEYS,
+        "nonce": nonce,
+        "object": good["object"],
+        "upload_customer": sealed_upload(UPLOAD_ID, bucket, object_key, keys, nonce),
+        "upload_server": good["upload"],
+        "drafts": [
+            {"draft": draft, "sealed": sealed_draft(UPLOAD_ID, draft_bytes(draft), nonce)}
+            for draft in drafts
+        ],
+        "part": part,
+        "sealed_part": good["part"],
+        "refused": list(refused_kept(bucket, object_key, keys, part, drafts[1], good, nonce)),
+    }
+
+
+def refused_kept(bucket, object_key, keys, part, draft, good, nonce):
+    for kind, sealed in good.items():
+        fields = [("version", 1), ("nonce", 12), ("ciphertext", len(sealed) - 29), ("tag", 16)]
+        for case in flips(sealed, fields, {"version": "unknown_version"}, f"{kind}: "):
+            yield case | {"kind": kind}
+        for cut, error in [(0, "malformed"), (12, "sealed"), (len(sealed) - 1, "sealed")]:
+            name = f"{kind}: cut to {cut} bytes"
+            yield {"kind": kind, "name": name, "bytes": sealed[:cut], "error": error}
+    others = {"object": ["bucket", "object_key"], "upload": ["bucket", "object_key", "upload_id"]}
+    others |= {"draft": ["upload_id"], "part": ["upload_id"]}
+    for kind, names in others.items():
+        for name in names:
+            case = {"kind": kind, "name": f"{kind}: another {name}", "bytes": good[kind]}
+            yield case | {name: "other", "error": "sealed"}
+    case = {"kind": "part", "name": "part: another number", "bytes": good["part"]}
+    yield case | {"part_number": 1, "error": "sealed"}
+    malformed = {
+        "object: short key": ("object", sealed_object_key(bucket, object_key, bytes(31), nonce)),
+        "upload: without a key": (
+            "upload",
+            sealed_upload(UPLOAD_ID, bucket, object_key, keys[:-1], nonce),
+        ),
+        "upload: longer": (
+            "upload",
+            sealed_upload(UPLOAD_ID, bucket, object_key, keys + bytes(33), nonce),
+        ),
+        "draft: longer": ("draft", sealed_draft(UPLOAD_ID, draft_bytes(draft) + b"\0", nonce)),
+        "draft: neither with nor without a checksum": (
+            "draft",
+            sealed_draft(UPLOAD_ID, u16(0) + u8(2), nonce),
+        ),
+        "part: longer": (
+            "part",
+            sealed_part(UPLOAD_ID, 10_000, part_bytes(part) + b"\0", nonce),
+        ),
+        "part: cut": ("part", sealed_part(UPLOAD_ID, 10_000, part_bytes(part)[:-1], nonce)),
+    }
+    for name, (kind, sealed) in malformed.items():
+        yield {"kind": kind, "name": name, "bytes": sealed, "error": "malformed"}
+
+
 # --- files --------------------------------------------------------------------------------
 
 FILES = {
@@ -1016,6 +1152,7 @@ FILES = {
     "keyring.json": keyring,
     "runs.json": runs,
     "objects.json": stored_objects,
+    "kept.json": kept,
 }
 
 

@@ -71,12 +71,20 @@ fn verified(method: &str, path: &[u8], query: &[u8], headers: &HeaderMap) -> Opt
 /// Lines: path, query, `authorization`, `x-amz-date`, `date`, `x-amz-content-sha256`, and the
 /// decoded length.
 pub fn sigv4_header(data: &[u8]) -> bool {
-    let [path, query, authorization, time, date, content, length] = lines(data);
+    let [
+        path,
+        query,
+        authorization,
+        amz_date,
+        http_date,
+        content,
+        length,
+    ] = lines(data);
     let mut headers = HeaderMap::new();
     set(&mut headers, "host", b"objects.test");
     set(&mut headers, "authorization", authorization);
-    set(&mut headers, "x-amz-date", time);
-    set(&mut headers, "date", date);
+    set(&mut headers, "x-amz-date", amz_date);
+    set(&mut headers, "date", http_date);
     set(&mut headers, "x-amz-content-sha256", content);
     set(&mut headers, "x-amz-decoded-content-length", length);
     verified("PUT", path, query, &headers).is_some()
@@ -274,11 +282,12 @@ fn sign_policy(fields: &post::Fields) -> Option<post::Fields> {
     let kept = fields
         .iter()
         .filter(|(name, _)| !name.starts_with("x-amz-"));
-    let mut body = String::new();
-    for (name, value) in kept.chain(replaced) {
-        body +=
-            &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n\r\n--b--";
+    let part = |(name, value)| {
+        let head = "--b\r\nContent-Disposition: form-data; name=\"";
+        [head, name, "\"\r\n\r\n", value, "\r\n"].concat()
+    };
+    let mut body: String = kept.chain(replaced).map(part).collect();
+    body += &part(("file", ""));
+    body += "--b--";
     form(&[body.as_bytes()]).ok().map(|(fields, _)| fields)
 }

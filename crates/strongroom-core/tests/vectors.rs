@@ -15,7 +15,8 @@ use strongroom_core::caller::SessionKind;
 use strongroom_core::derive::{IndexKey, KekKey, RootKey, TokenRefKey};
 use strongroom_core::envelope::{Birth, Inner, Mode, Record, State, open_metadata, seal_metadata};
 use strongroom_core::grant::{Grant, GrantSeal, Revocation};
-use strongroom_core::secret::{AuditKey, DataKey, IndexSecret, Kek, RootSecret};
+use strongroom_core::secret::{AuditKey, DataKey, IndexSecret, Kek, RootSecret, StoreKey};
+use strongroom_core::stream::kept::{Draft, Part, StoreKeys, UploadKeys};
 use strongroom_core::stream::manifest::{self, HeadError, HeadKeys, Manifest, Run};
 use strongroom_core::stream::{
     self, Context, Flag, RUN_HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SegmentOpener,
@@ -558,5 +559,103 @@ fn refused_heads_are_refused_for_the_stated_reason() {
             Err(HeadError::Broken(error)) => class(error),
         };
         assert_eq!(found, text(&case["error"]), "{}", case["name"]);
+    }
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let pairs = value.as_array().unwrap().iter();
+    pairs
+        .map(|pair| (text(&pair[0]).into(), text(&pair[1]).into()))
+        .collect()
+}
+
+fn store_keys(all: &Value) -> StoreKeys {
+    StoreKeys::new(&StoreKey::from_slice(&bytes(&all["store_key"])).unwrap())
+}
+
+/// The keys of the upload, from the customer key.
+fn head_keys(all: &Value) -> HeadKeys {
+    HeadKeys::new(
+        &array(&all["keys"]["check_salt"]),
+        &data_key(&all["customer_key"]),
+    )
+}
+
+#[test]
+fn what_the_store_keeps_is_that_of_the_vectors() {
+    let all = vectors("kept.json");
+    let (store, kept) = (store_keys(&all), data_key(&all["data_key"]));
+    let (bucket, object_key) = (text(&all["bucket"]), text(&all["object_key"]));
+    let id = text(&all["upload_id"]);
+    let rng = || Fixed(bytes(&all["nonce"]));
+    let sealed = store.seal_object_key(bucket, object_key, &kept, &mut rng());
+    assert_eq!(sealed.unwrap(), bytes(&all["object"]));
+    let opened = store.open_object_key(bucket, object_key, &bytes(&all["object"]));
+    assert!(opened.unwrap().same_as(&kept));
+    for (name, data_key) in [("upload_customer", None), ("upload_server", Some(kept))] {
+        let keys = UploadKeys {
+            head: head_keys(&all),
+            data_key,
+        };
+        let sealed = store.seal_upload(id, bucket, object_key, &keys, &mut rng());
+        assert_eq!(sealed.unwrap(), bytes(&all[name]));
+        let opened = store.open_upload(id, bucket, object_key, &bytes(&all[name]));
+        let opened = opened.unwrap();
+        assert!(opened.head.are_of(&customer_key(&all)));
+        assert_eq!(*opened.head.check(), array(&all["keys"]["check"]));
+        assert_eq!(opened.data_key.is_some(), name == "upload_server");
+    }
+}
+
+fn customer_key(all: &Value) -> DataKey {
+    data_key(&all["customer_key"])
+}
+
+#[test]
+fn drafts_and_parts_are_those_of_the_vectors() {
+    let all = vectors("kept.json");
+    let (id, head) = (text(&all["upload_id"]), head_keys(&all));
+    let rng = || Fixed(bytes(&all["nonce"]));
+    for case in list(&all["drafts"]) {
+        let checksum = &case["draft"]["checksum"];
+        let draft = Draft {
+            headers: pairs(&case["draft"]["headers"]),
+            checksum: checksum
+                .is_array()
+                .then(|| (text(&checksum[0]).into(), text(&checksum[1]).into())),
+        };
+        let sealed = bytes(&case["sealed"]);
+        assert_eq!(draft.seal(id, &head, &mut rng()).unwrap(), sealed);
+        assert_eq!(Draft::open(id, &head, &sealed).unwrap(), draft);
+    }
+    let stated = &all["part"];
+    let part = Part {
+        length: number(&stated["length"]),
+        stored_at: millis(&stated["stored_at"]),
+        salt: array(&stated["salt"]),
+        file: bytes(&stated["file"]).try_into().unwrap(),
+        etag: text(&stated["etag"]).into(),
+        checksums: pairs(&stated["checksums"]),
+    };
+    let (number, sealed) = (small(&all["part_number"]), bytes(&all["sealed_part"]));
+    assert_eq!(part.seal(id, number, &head, &mut rng()).unwrap(), sealed);
+    assert_eq!(Part::open(id, number, &head, &sealed).unwrap(), part);
+}
+
+#[test]
+fn refused_kept_bytes_are_refused_for_the_stated_reason() {
+    let all = vectors("kept.json");
+    let (store, head) = (store_keys(&all), head_keys(&all));
+    for case in list(&all["refused"]) {
+        let sealed = bytes(&case["bytes"]);
+        let of = |name| text(field(case, &all, name));
+        let (bucket, object_key, id) = (of("bucket"), of("object_key"), of("upload_id"));
+        let number = small(field(case, &all, "part_number"));
+        match text(&case["kind"]) {
+            "object" => assert_refused(store.open_object_key(bucket, object_key, &sealed), case),
+            "upload" => assert_refused(store.open_upload(id, bucket, object_key, &sealed), case),
+            "draft" => assert_refused(Draft::open(id, &head, &sealed), case),
+            _ => assert_refused(Part::open(id, number, &head, &sealed), case),
+        }
     }
 }

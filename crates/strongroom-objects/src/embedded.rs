@@ -123,8 +123,7 @@ impl Embedded {
             config.access_key_id.clone(),
             secret,
         )?;
-        let vault = Arc::clone(presigner.credential());
-        let gates = endpoint::Gates::new(&config, vault, credentials)?;
+        let gates = endpoint::Gates::new(&config, presigner.credential(), credentials)?;
         let layout = Layout {
             dir: &config.dir,
             bucket: &config.bucket,

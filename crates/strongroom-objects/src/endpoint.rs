@@ -100,7 +100,7 @@ impl Gates {
     /// From the configuration, whose faults are refused.
     pub(crate) fn new(
         config: &EmbeddedConfig,
-        vault: Arc<Credential>,
+        vault: &Arc<Credential>,
         credentials: Vec<S3Credential>,
     ) -> Result<Self, Error> {
         if config.transfers_max == 0 || config.transfers_max > Semaphore::MAX_PERMITS {

@@ -11,15 +11,24 @@ mod tests;
 use crate::S3Error;
 pub use policy::{Accepted, verify};
 pub use reader::Reader;
+use std::fmt;
 
 /// Most bytes of a form before its file (AWS).
 pub const FIELDS_BYTES_MAX: usize = 20 << 10;
 
 /// The form's fields before its file, names lower case. A field that comes twice is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// `Debug` says nothing, as one may be a customer key.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields {
     fields: Vec<(String, String)>,
     file_name: String,
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fields([REDACTED])")
+    }
 }
 
 impl Fields {

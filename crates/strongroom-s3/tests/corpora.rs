@@ -11,11 +11,11 @@ fn replay(name: &str, target: fn(&[u8]) -> bool) {
         .join("../../fuzz/corpus")
         .join(name);
     let mut good = 0;
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        let is_good = target(&std::fs::read(entry.path()).unwrap());
+    for entry in std::fs::read_dir(dir).expect("the corpus is there") {
+        let entry = entry.expect("the corpus is readable");
+        let is_good = target(&std::fs::read(entry.path()).expect("the input is readable"));
         if entry.file_name().to_string_lossy().starts_with("right") {
-            assert!(is_good, "{name}: {:?}", entry.file_name());
+            assert!(is_good, "{name}: {}", entry.path().display());
             good += 1;
         }
     }

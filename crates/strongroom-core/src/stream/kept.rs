@@ -5,7 +5,7 @@
 //! `u16` length ‖ bytes, `pairs` as in [`super::manifest`].
 //!
 //! ```text
-//! object key = 0x01 ‖ gcm(Expand(store key, "object\0" ‖ str(bucket) ‖ str(object key)), data key,
+//! kept key   = 0x01 ‖ gcm(Expand(store key, "object\0" ‖ str(bucket) ‖ str(object key)), data key,
 //!                         aad = "strongroom.v1.object\0" ‖ 0x01)
 //! upload     = 0x01 ‖ gcm(Expand(store key, "upload\0" ‖ str(upload id)),
 //!                         check salt(32) ‖ check(32) ‖ manifest key(32) [‖ data key(32)],

@@ -59,12 +59,12 @@ impl Access {
     pub(crate) fn new(
         region: &str,
         vault_bucket: &str,
-        vault: Arc<Credential>,
+        vault: &Arc<Credential>,
         credentials: Vec<S3Credential>,
     ) -> Result<Self, Error> {
         let mut by_id = HashMap::new();
         let entry = Entry {
-            credential: Arc::clone(&vault),
+            credential: Arc::clone(vault),
             who: Who::Vault,
         };
         by_id.insert(vault.access_key_id.clone(), entry);
@@ -187,7 +187,7 @@ mod tests {
             access_key_id: "VAULT".into(),
             signer: Signer::new("us-east-1".into(), SigningSecret::new("other".into())),
         };
-        Access::new("us-east-1", "vault", Arc::new(vault), credentials)
+        Access::new("us-east-1", "vault", &Arc::new(vault), credentials)
     }
 
     #[test]

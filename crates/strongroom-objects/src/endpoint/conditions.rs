@@ -41,12 +41,11 @@ pub(super) fn check_read(
     // A date that cannot be read is no condition (RFC 9110 §13.1.3).
     let newer = |name| date(headers, name).map(|at| stored_at.secs() > at);
     match matches(names.matches) {
-        Some(true) => {}
         Some(false) => return Err(failed("If-Match")),
         None if newer(names.unmodified_since) == Some(true) => {
             return Err(failed("If-Unmodified-Since"));
         }
-        None => {}
+        Some(true) | None => {}
     }
     Ok(match matches(names.none_match) {
         Some(same) => !same,

@@ -109,8 +109,9 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Response, S3Error> {
 
 async fn keep(call: &Call<'_>, bucket: &Bucket, rules: Option<String>) -> Result<(), S3Error> {
     let kept = call.objects().set_cors(bucket, rules).await;
-    match kept.map_err(of_store)? {
-        true => Ok(()),
-        false => Err(S3Error::NO_SUCH_BUCKET),
+    if kept.map_err(of_store)? {
+        Ok(())
+    } else {
+        Err(S3Error::NO_SUCH_BUCKET)
     }
 }

@@ -35,17 +35,14 @@ pub(super) async fn many(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3
         deleted.map_err(of_store)?
     }
     .into_iter();
-    let outcomes: Vec<_> = request
-        .objects
-        .iter()
-        .map(|object| match is_there(object) {
-            false => Err(NO_SUCH_VERSION),
-            true => match deleted.next() {
-                Some(outcome) => outcome.map_err(of_store),
-                None => Err(S3Error::INTERNAL),
-            },
-        })
-        .collect();
+    let mut outcome = |object: &DeleteObject| {
+        if !is_there(object) {
+            return Err(NO_SUCH_VERSION);
+        }
+        let outcome = deleted.next().map(|outcome| outcome.map_err(of_store));
+        outcome.unwrap_or(Err(S3Error::INTERNAL))
+    };
+    let outcomes: Vec<_> = request.objects.iter().map(&mut outcome).collect();
     Ok(answer::document("DeleteResult", |xml| {
         for (object, outcome) in request.objects.iter().zip(&outcomes) {
             write_outcome(xml, object, outcome, request.quiet);

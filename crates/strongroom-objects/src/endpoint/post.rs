@@ -95,10 +95,9 @@ pub(super) async fn post(
         &fields,
         store.clock.now(),
     )?;
-    let who = match access.who(&accepted.access_key_id) {
-        Some(who @ Who::Client(_)) => who,
-        // The vault's bucket takes no forms.
-        _ => return Err(S3Error::ACCESS_DENIED),
+    // The vault's bucket takes no forms.
+    let Some(who @ Who::Client(_)) = access.who(&accepted.access_key_id) else {
+        return Err(S3Error::ACCESS_DENIED);
     };
     let bucket = find_bucket(store, who, bucket_name, None).await?;
     let key = fields.key()?;

@@ -122,9 +122,10 @@ pub(super) fn kept_headers(
         }
         let value = std::str::from_utf8(value.as_bytes())
             .map_err(|_| S3Error::new(400, "InvalidArgument", "A header is not UTF-8"))?;
-        match name == header::CONTENT_ENCODING {
-            false => kept.push((name.as_str().to_owned(), value.to_owned())),
-            true => keep_encoding(value, &mut kept),
+        if name == header::CONTENT_ENCODING {
+            keep_encoding(value, &mut kept);
+        } else {
+            kept.push((name.as_str().to_owned(), value.to_owned()));
         }
     }
     check_kept(kept)

@@ -52,9 +52,9 @@ fn check_put(call: &Call<'_>) -> Result<(), S3Error> {
         | SSE_C_KEY_MD5
         | "x-amz-date"
         | "x-amz-user-agent"
-        | "x-amz-checksum-sha256" => true,
-        // Refused beside a customer key, and without one, where the key is looked at.
-        "x-amz-server-side-encryption" => true,
+        | "x-amz-checksum-sha256"
+        // Refused where the key is looked at, beside it and without it.
+        | "x-amz-server-side-encryption" => true,
         "x-amz-acl" => value == "private",
         "x-amz-content-sha256" => value == "UNSIGNED-PAYLOAD",
         "x-amz-sdk-checksum-algorithm" => value == "SHA256",
@@ -64,10 +64,8 @@ fn check_put(call: &Call<'_>) -> Result<(), S3Error> {
             .any(|part| part == b"aws-chunked"),
         _ => name.starts_with(METADATA_PREFIX) || !name.starts_with("x-amz-"),
     };
-    let headers = call.headers.iter();
-    let supported = headers
-        .map(|(name, value)| supported(name.as_str(), value))
-        .all(|known| known);
+    let mut headers = call.headers.iter();
+    let supported = headers.all(|(name, value)| supported(name.as_str(), value));
     supported.then_some(()).ok_or(S3Error::NOT_IMPLEMENTED)
 }
 
@@ -82,10 +80,8 @@ fn check_get(call: &Call<'_>) -> Result<(), S3Error> {
         "x-amz-content-sha256" => value == "UNSIGNED-PAYLOAD",
         _ => !name.starts_with("x-amz-"),
     };
-    let headers = call.headers.iter();
-    let supported = headers
-        .map(|(name, value)| supported(name.as_str(), value))
-        .all(|known| known);
+    let mut headers = call.headers.iter();
+    let supported = headers.all(|(name, value)| supported(name.as_str(), value));
     // Its objects were put whole: each is its own only part, and has no versions.
     let query = call.query;
     if supported && !query.has("versionId") && matches!(query.one("partNumber"), None | Some("1")) {

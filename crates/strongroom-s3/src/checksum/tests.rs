@@ -1,4 +1,5 @@
 use super::*;
+use crate::chunked::Trailers;
 use http::HeaderName;
 use proptest::prelude::*;
 

@@ -115,7 +115,6 @@ fn any_altered_byte_of_a_signed_body_is_refused() {
             let mut altered = body.clone();
             altered[at] ^= 1;
             let decoded = decode(signing(&sent), &[&altered]);
-            // Blanks around a trailing header, and a hexadecimal digit's case, mean nothing.
             assert!(decoded.is_err(), "byte {at}: {:?}", altered[at] as char);
         }
     }

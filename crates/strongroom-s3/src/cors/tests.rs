@@ -148,6 +148,7 @@ fn configurations_that_aws_refuses_have_its_code() {
         ),
         (with("<AllowedMethod>get</AllowedMethod>"), "InvalidRequest"),
         (with("<ExposeHeader>*</ExposeHeader>"), "InvalidRequest"),
+        (with("<AllowedOrigin>\u{1}</AllowedOrigin>"), "MalformedXML"),
         (with("<ExposeHeader>a b</ExposeHeader>"), "InvalidRequest"),
         (with("<MaxAgeSeconds>-1</MaxAgeSeconds>"), "MalformedXML"),
         (with("<Else>1</Else>"), "MalformedXML"),

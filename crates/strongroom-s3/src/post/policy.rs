@@ -218,7 +218,13 @@ impl Checked {
         let value = self.values.iter().find(|pair| pair.0 == name);
         // A field that is not there is empty.
         if !fits(value.map_or("", |pair| &pair.1)) {
-            return Err(refused(&format!("Policy Condition failed: {condition}")));
+            // A customer key stays out of answers.
+            let shown = if name.ends_with("customer-key") {
+                format!("\"${name}\"")
+            } else {
+                condition.to_string()
+            };
+            return Err(refused(&format!("Policy Condition failed: {shown}")));
         }
         self.named.push(name);
         Ok(())

@@ -4,6 +4,7 @@ use super::{FIELDS_BYTES_MAX, Fields};
 use crate::S3Error;
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+use std::fmt;
 
 /// Longest boundary (RFC 2046 §5.1.1).
 const BOUNDARY_BYTES_MAX: usize = 70;
@@ -26,7 +27,6 @@ const NO_FILE: S3Error = S3Error::new(
 );
 
 /// Reads one form.
-#[derive(Debug)]
 pub struct Reader {
     /// What ends each part: line end, two dashes, boundary.
     delimiter: Vec<u8>,
@@ -40,7 +40,6 @@ pub struct Reader {
     fields: Fields,
 }
 
-#[derive(Debug)]
 enum State {
     /// Before the first delimiter.
     Preamble,
@@ -54,6 +53,12 @@ enum State {
     /// After the file and what ended it; what follows counts no more.
     Done,
     Broken,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reader([REDACTED])")
+    }
 }
 
 impl Reader {

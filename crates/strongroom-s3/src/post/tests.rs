@@ -289,6 +289,19 @@ fn conditions_are_checked() {
 }
 
 #[test]
+fn customer_keys_are_not_shown() {
+    const NAME: &str = "x-amz-server-side-encryption-customer-key";
+    let form = signed(
+        &format!("{{\"{NAME}\":\"c2VjcmV0\"}},"),
+        &[(NAME, "b3RoZXI=")],
+    );
+    let error = check(&form).unwrap_err();
+    let xml = error.xml("id");
+    assert!(xml.contains(NAME) && !xml.contains("c2VjcmV0") && !xml.contains("b3RoZXI="));
+    assert!(!format!("{form:?}").contains("b3RoZXI="));
+}
+
+#[test]
 fn policies_that_are_none_are_400() {
     let conditions = |inner: &str| {
         format!("{{\"expiration\":\"2013-05-24T01:00:00Z\",\"conditions\":[{inner}]}}")

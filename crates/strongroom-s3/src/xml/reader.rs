@@ -120,6 +120,9 @@ impl Tree {
     }
 
     fn text(&mut self, text: &str) -> Result<(), S3Error> {
+        if !text.chars().all(is_legal) {
+            return Err(MALFORMED);
+        }
         match self.open.last_mut() {
             Some(element) => {
                 element.text.push_str(text);
@@ -129,6 +132,12 @@ impl Tree {
             None => Err(MALFORMED),
         }
     }
+}
+
+/// Whether XML can hold the character at all (XML 1.0 §2.2).
+pub(super) fn is_legal(char: char) -> bool {
+    let control = char < ' ' && !matches!(char, '\t' | '\n' | '\r');
+    !control && !matches!(char, '\u{fffe}' | '\u{ffff}')
 }
 
 /// XML's five entities, and characters by number.

@@ -54,6 +54,9 @@ fn what_is_no_delete_request_is_malformed() {
         "<Object><Key>&nbsp;</Key></Object>",
         "<Object><Key>&#0;</Key></Object>",
         "<Object><Key>&#xD800;</Key></Object>",
+        "<Object><Key>\u{1}</Key></Object>",
+        "<Object><Key>&#1;</Key></Object>",
+        "<Object><Key><![CDATA[\u{ffff}]]></Key></Object>",
         "<Object><Key>a</Object></Key>",
         many.as_str(),
     ] {

@@ -1,5 +1,7 @@
 //! Writes XML answers.
 
+use super::reader::is_legal;
+
 /// The namespace of S3's answers.
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -59,8 +61,7 @@ impl Writer {
                 '\'' => self.0.push_str("&apos;"),
                 // A parser would read a bare one as a line feed.
                 '\r' => self.0.push_str("&#13;"),
-                '\u{fffe}' | '\u{ffff}' => self.0.push('\u{fffd}'),
-                '\t' | '\n' | ' '.. => self.0.push(char),
+                char if is_legal(char) => self.0.push(char),
                 _ => self.0.push('\u{fffd}'),
             }
         }

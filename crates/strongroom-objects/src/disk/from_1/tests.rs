@@ -1,21 +1,21 @@
 use super::*;
-use crate::disk::format::check;
 use crate::ObjectStore;
+use crate::disk::format::check;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use rand_core::UnwrapErr;
 use std::sync::Arc;
 use strongroom_core::ObjectId;
 use strongroom_core::secret::{DataKey, StoreKey};
-use strongroom_core::time::Clock;
 use strongroom_core::stream::manifest::{HeadKeys, Manifest, Run};
 use strongroom_core::stream::{Context, Flag, SegmentSealer, run_header, sealed_bytes};
+use strongroom_core::time::Clock;
 
 fn layout(dir: &Path) -> Layout<'_> {
     Layout {
         dir,
         bucket: "vault",
-        owner: "owner",
+        owner: "(vault)",
         now: UnixMillis(5),
     }
 }
@@ -47,7 +47,12 @@ fn old_file(object_key: &str, value: &[u8]) -> Vec<u8> {
         headers: Vec::new(),
     };
     let head = HeadKeys::new(&[3; 32], &customer)
-        .seal("vault", object_key, &manifest, &mut UnwrapErr(getrandom::SysRng))
+        .seal(
+            "vault",
+            object_key,
+            &manifest,
+            &mut UnwrapErr(getrandom::SysRng),
+        )
         .unwrap();
     let mut run = run_header(&salt).to_vec();
     let mut segment = [value, &[0; 16]].concat();
@@ -108,7 +113,13 @@ async fn is_whole(dir: &Path, count: u8) {
         let stored = store.open(bucket, &key(number), Some(&customer)).await;
         let stored = stored.unwrap();
         assert_eq!(stored.manifest.etag, "abc");
-        let bytes: Vec<Bytes> = stored.stream(0..size).await.unwrap().try_collect().await.unwrap();
+        let bytes: Vec<Bytes> = stored
+            .stream(0..size)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(bytes.concat(), vec![number; 100 + usize::from(number)]);
     }
     assert_eq!(files(dir), usize::from(count));
@@ -177,11 +188,17 @@ async fn a_migration_that_was_stopped_anywhere_is_done_anew() {
 #[test]
 fn a_file_whose_key_is_lost_is_named_and_everything_stays() {
     let dir = old_directory(1);
-    let odd = dir.path().join("objects/ab").join(format!("x{}", key(0xab)));
+    let odd = dir
+        .path()
+        .join("objects/ab")
+        .join(format!("x{}", key(0xab)));
     fs::write(&odd, old_file("photos/cat", b"cat")).unwrap();
     let refused = check(&layout(dir.path())).unwrap_err().to_string();
     assert!(refused.contains(&format!("x{}", key(0xab))), "{refused}");
-    assert_eq!(fs::read_to_string(dir.path().join("format")).unwrap(), "1\n");
+    assert_eq!(
+        fs::read_to_string(dir.path().join("format")).unwrap(),
+        "1\n"
+    );
     fs::remove_file(odd).unwrap();
     check(&layout(dir.path())).unwrap();
     assert_eq!(files(dir.path()), 1);
@@ -189,7 +206,12 @@ fn a_file_whose_key_is_lost_is_named_and_everything_stays() {
 
 #[test]
 fn a_damaged_file_is_named() {
-    for damaged in [&b""[..], b"\x01\x00\x00\x00\xff", b"\x02\x00\x00\x00\x00", b"\x01\xff\xff\xff\xff"] {
+    for damaged in [
+        &b""[..],
+        b"\x01\x00\x00\x00\xff",
+        b"\x02\x00\x00\x00\x00",
+        b"\x01\xff\xff\xff\xff",
+    ] {
         let dir = old_directory(1);
         fs::write(old_path(dir.path(), &key(0xab)), damaged).unwrap();
         let refused = check(&layout(dir.path())).unwrap_err().to_string();

@@ -130,7 +130,7 @@ async fn rows_cannot_be_swapped_or_altered() {
         set("head", "X''"),
         set("head", "X'02'"),
         set("inline", "substr(inline, 1, length(inline) - 1)"),
-        set("inline", "inline || X'00'"),
+        set("inline", "CAST(inline || X'00' AS BLOB)"),
         set("inline", "X'01'"),
         set("inline", "NULL"),
         set("sealed_key", "randomblob(61)"),
@@ -148,7 +148,8 @@ async fn rows_cannot_be_swapped_or_altered() {
 async fn a_server_key_of_another_object_does_not_open() {
     let world = world().await;
     for (key, seed) in [("a", 1), ("b", 2)] {
-        let put = world.put_as(key, Keying::Server, &value(100, seed), None, Condition::None);
+        let sent = value(100, seed);
+        let put = world.put_as(key, Keying::Server, &sent, None, Condition::None);
         put.await.unwrap();
     }
     let world = world.attack(&copy("sealed_key")).await;
@@ -165,8 +166,8 @@ async fn a_swapped_or_altered_part_is_refused_at_complete() {
         "UPDATE parts SET sealed = substr(sealed, 1, 100) WHERE number = 1",
         "UPDATE parts SET size = size + 1 WHERE number = 1",
         "UPDATE parts SET stored_at = stored_at + 1 WHERE number = 1",
-        "UPDATE uploads SET kept = X'01' || randomblob(124)",
-        "UPDATE uploads SET draft = X'01' || randomblob(60)",
+        "UPDATE uploads SET kept = CAST(X'01' || randomblob(124) AS BLOB)",
+        "UPDATE uploads SET draft = CAST(X'01' || randomblob(60) AS BLOB)",
     ] {
         let world = world().await;
         let id = world.begin("k", Keying::Server).await;

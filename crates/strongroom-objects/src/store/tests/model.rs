@@ -11,19 +11,42 @@ const KEYS: [&str; 3] = ["a", "b/c", "b/d"];
 
 #[derive(Debug, Clone)]
 enum Op {
-    Put { key: usize, size: usize, seed: u8, server: bool },
-    Delete { key: usize },
+    Put {
+        key: usize,
+        size: usize,
+        seed: u8,
+        server: bool,
+    },
+    Delete {
+        key: usize,
+    },
     /// A large part if asked for, and a small one.
-    Multipart { key: usize, large: bool, size: usize, seed: u8 },
+    Multipart {
+        key: usize,
+        large: bool,
+        size: usize,
+        seed: u8,
+    },
     /// As the endpoint copies: a stream of one object into another.
-    Copy { from: usize, to: usize },
-    Read { key: usize, from: usize, count: usize },
+    Copy {
+        from: usize,
+        to: usize,
+    },
+    Read {
+        key: usize,
+        from: usize,
+        count: usize,
+    },
     Restart,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let key = 0..KEYS.len();
-    let size = prop_oneof![0..2000_usize, 60_000..200_000_usize, 1_900_000..2_100_000_usize];
+    let size = prop_oneof![
+        0..2000_usize,
+        60_000..200_000_usize,
+        1_900_000..2_100_000_usize
+    ];
     prop_oneof![
         4 => (key.clone(), size.clone(), any::<u8>(), any::<bool>())
             .prop_map(|(key, size, seed, server)| Op::Put { key, size, seed, server }),
@@ -50,25 +73,51 @@ fn customer_of(expected: &Expected) -> Option<DataKey> {
 
 async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> World {
     match op {
-        Op::Put { key, size, seed, server } => {
-            let keying = if server { Keying::Server } else { Keying::Customer(customer(1)) };
+        Op::Put {
+            key,
+            size,
+            seed,
+            server,
+        } => {
+            let keying = if server {
+                Keying::Server
+            } else {
+                Keying::Customer(customer(1))
+            };
             let sent = value(size, seed);
             let put = world.put_as(KEYS[key], keying, &sent, None, Condition::None);
             let etag = put.await.unwrap().etag;
-            model.insert(KEYS[key], Expected { value: sent, etag, server });
+            model.insert(
+                KEYS[key],
+                Expected {
+                    value: sent,
+                    etag,
+                    server,
+                },
+            );
         }
         Op::Delete { key } => {
-            let delete = world.store.delete(&world.bucket, KEYS[key], Condition::None);
+            let delete = world
+                .store
+                .delete(&world.bucket, KEYS[key], Condition::None);
             delete.await.unwrap();
             model.remove(KEYS[key]);
         }
-        Op::Multipart { key, large, size, seed } => {
+        Op::Multipart {
+            key,
+            large,
+            size,
+            seed,
+        } => {
             let key = KEYS[key];
             let id = world.begin(key, Keying::Customer(customer(1))).await;
             let mut parts = Vec::new();
             let mut whole = Vec::new();
             if large {
-                let sent = value(usize::try_from(PART_BYTES_MIN).unwrap() + size % 100_000, seed);
+                let sent = value(
+                    usize::try_from(PART_BYTES_MIN).unwrap() + size % 100_000,
+                    seed,
+                );
                 parts.push(world.part(key, &id, 3, &sent).await);
                 whole.extend(sent);
             }
@@ -77,29 +126,57 @@ async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> Wo
             parts.push(named(8, last.unwrap()));
             whole.extend(sent);
             let etag = world.complete(key, &id, parts).await.unwrap().etag;
-            model.insert(key, Expected { value: whole, etag, server: false });
+            model.insert(
+                key,
+                Expected {
+                    value: whole,
+                    etag,
+                    server: false,
+                },
+            );
         }
         Op::Copy { from, to } => {
-            let Some(expected) = model.get(KEYS[from]) else { return world };
+            let Some(expected) = model.get(KEYS[from]) else {
+                return world;
+            };
             let (copied, key) = (expected.value.clone(), customer_of(expected));
             let stored = world.store.open(&world.bucket, KEYS[from], key.as_ref());
             let stored = stored.await.unwrap();
             let size = stored.manifest.size;
-            let put = world.store.put(&world.bucket, KEYS[to], Keying::Server, Vec::new(), Some(size));
+            let put = world.store.put(
+                &world.bucket,
+                KEYS[to],
+                Keying::Server,
+                Vec::new(),
+                Some(size),
+            );
             let mut writing = put.await.unwrap();
             let mut bytes = std::pin::pin!(stored.stream(0..size).await.unwrap());
             while let Some(bytes) = bytes.try_next().await.unwrap() {
                 writing.push(&bytes).await.unwrap();
             }
-            let etag = writing.finish(Vec::new(), Condition::None).await.unwrap().etag;
-            model.insert(KEYS[to], Expected { value: copied, etag, server: true });
+            let etag = writing
+                .finish(Vec::new(), Condition::None)
+                .await
+                .unwrap()
+                .etag;
+            model.insert(
+                KEYS[to],
+                Expected {
+                    value: copied,
+                    etag,
+                    server: true,
+                },
+            );
         }
         Op::Read { key, from, count } => {
             if let Some(expected) = model.get(KEYS[key]) {
                 let length = expected.value.len();
                 let (from, to) = (from.min(length), (from + count).min(length));
                 let range = Some(from as u64..to as u64);
-                let got = world.read(KEYS[key], customer_of(expected).as_ref(), range).await;
+                let got = world
+                    .read(KEYS[key], customer_of(expected).as_ref(), range)
+                    .await;
                 assert!(got.unwrap() == expected.value[from..to]);
             }
         }
@@ -109,7 +186,10 @@ async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> Wo
 }
 
 async fn agrees(world: &World, model: &BTreeMap<&str, Expected>) {
-    let query = ListQuery { max: 10, ..ListQuery::default() };
+    let query = ListQuery {
+        max: 10,
+        ..ListQuery::default()
+    };
     let listed = world.store.list(&world.bucket, &query).await.unwrap();
     let listed: Vec<_> = listed
         .entries
@@ -123,7 +203,9 @@ async fn agrees(world: &World, model: &BTreeMap<&str, Expected>) {
     assert_eq!(listed, expected);
     for key in KEYS {
         let expected = model.get(key);
-        let read = world.read(key, expected.and_then(customer_of).as_ref(), None).await;
+        let read = world
+            .read(key, expected.and_then(customer_of).as_ref(), None)
+            .await;
         match (read, expected) {
             (Ok(got), Some(expected)) => assert!(got == expected.value, "{key}"),
             (Err(StoreError::NoSuchKey), None) => {}

@@ -51,7 +51,12 @@ async fn a_file_that_a_row_names_is_settled_after_a_restart() {
     let world = world.restart().await;
     let files = world.files();
     assert_eq!(files.len(), 1);
-    assert!(files[0].parent().unwrap().ends_with(hex::encode(&name[..1])));
+    assert!(
+        files[0]
+            .parent()
+            .unwrap()
+            .ends_with(hex::encode(&name[..1]))
+    );
 }
 
 #[tokio::test]

@@ -35,7 +35,9 @@ impl World {
     }
 
     pub(super) async fn part(&self, key: &str, id: &str, number: u32, value: &[u8]) -> NamedPart {
-        let written = self.part_as(key, id, number, Some(customer(1)), value).await;
+        let written = self
+            .part_as(key, id, number, Some(customer(1)), value)
+            .await;
         named(number, written.unwrap())
     }
 
@@ -123,18 +125,37 @@ async fn complete_refuses_what_aws_refuses() {
     assert!(matches!(order, Err(StoreError::InvalidPartOrder)));
     let twice = complete(vec![&first, &first]).await;
     assert!(matches!(twice, Err(StoreError::InvalidPartOrder)));
-    assert!(matches!(complete(vec![]).await, Err(StoreError::InvalidPart)));
+    assert!(matches!(
+        complete(vec![]).await,
+        Err(StoreError::InvalidPart)
+    ));
     let small = complete(vec![&first, &second]).await;
-    assert!(matches!(small, Err(StoreError::EntityTooSmall { number: 1, proposed: 10, .. })));
+    assert!(matches!(
+        small,
+        Err(StoreError::EntityTooSmall {
+            number: 1,
+            proposed: 10,
+            ..
+        })
+    ));
     let mut other = second.clone();
     other.etag = first.etag.clone();
-    assert!(matches!(complete(vec![&other]).await, Err(StoreError::InvalidPart)));
+    assert!(matches!(
+        complete(vec![&other]).await,
+        Err(StoreError::InvalidPart)
+    ));
     let mut other = second.clone();
     other.checksums = vec![("crc32".into(), "sum1".into())];
-    assert!(matches!(complete(vec![&other]).await, Err(StoreError::InvalidPart)));
+    assert!(matches!(
+        complete(vec![&other]).await,
+        Err(StoreError::InvalidPart)
+    ));
     let mut other = second.clone();
     other.number = 3;
-    assert!(matches!(complete(vec![&other]).await, Err(StoreError::InvalidPart)));
+    assert!(matches!(
+        complete(vec![&other]).await,
+        Err(StoreError::InvalidPart)
+    ));
     let mut good = second;
     good.checksums = vec![("crc32".into(), "sum2".into())];
     complete(vec![&good]).await.unwrap();
@@ -162,7 +183,8 @@ async fn a_part_needs_the_uploads_key_name_and_number() {
     assert!(matches!(none, Err(StoreError::UploadWantsKey)));
     let other = world.part_as("l", &id, 1, Some(customer(1)), b"a").await;
     assert!(matches!(other, Err(StoreError::NoSuchUpload)));
-    let unknown = world.part_as("k", &"0".repeat(64), 1, Some(customer(1)), b"a");
+    let id_of_none = "0".repeat(64);
+    let unknown = world.part_as("k", &id_of_none, 1, Some(customer(1)), b"a");
     assert!(matches!(unknown.await, Err(StoreError::NoSuchUpload)));
     for number in [0, 10_001] {
         let refused = world.part_as("k", &id, number, Some(customer(1)), b"a");
@@ -179,7 +201,9 @@ async fn parts_are_listed_in_pages_and_checksums_shown_to_the_key_alone() {
     let world = world().await;
     let id = world.begin("k", Keying::Customer(customer(1))).await;
     for number in [3, 1, 2] {
-        world.part("k", &id, number, &value(number as usize, 1)).await;
+        world
+            .part("k", &id, number, &value(number as usize, 1))
+            .await;
     }
     let list = |key: Option<DataKey>, after, max| {
         let (world, id) = (&world, &id);
@@ -206,7 +230,11 @@ async fn aborted_and_stale_uploads_leave_no_files_and_the_number_is_bounded() {
     let world = world().await;
     let aborted = world.begin("k", Keying::Customer(customer(1))).await;
     world.part("k", &aborted, 1, &value(10, 1)).await;
-    world.store.abort(&world.bucket, "k", &aborted).await.unwrap();
+    world
+        .store
+        .abort(&world.bucket, "k", &aborted)
+        .await
+        .unwrap();
     assert_eq!(world.files(), [] as [PathBuf; 0]);
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -217,7 +245,9 @@ async fn aborted_and_stale_uploads_leave_no_files_and_the_number_is_bounded() {
         .store
         .create_upload(&world.bucket, "k", keying, Vec::new(), None);
     assert!(matches!(fourth.await, Err(StoreError::TooManyUploads)));
-    let late = world.store.part(&world.bucket, "k", &ids[0], 1, Some(customer(1)), None);
+    let late = world
+        .store
+        .part(&world.bucket, "k", &ids[0], 1, Some(customer(1)), None);
     let mut late = late.await.unwrap();
     late.push(b"late").await.unwrap();
     world.clock.0.fetch_add(LIFE_MS + 1, Ordering::Relaxed);
