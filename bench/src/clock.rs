@@ -8,10 +8,10 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Seconds since 1970, for the `exp` of the sessions' JWTs.
+/// Seconds since 1970, for the times in JWTs and signatures.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a JWT for a real server needs the real time"
+    reason = "what a real server checks needs the real time"
 )]
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now()

@@ -73,15 +73,28 @@ pub(crate) async fn exactly(
     total: u64,
     member: Option<&'static str>,
 ) -> anyhow::Result<Outcome> {
-    let state = Rc::new(State::new(target.lanes.len(), total, member));
-    let start = clock::now();
+    counted(target, State::new(target.lanes.len(), total, member)).await
+}
+
+/// Sends each request of each lane once and fails unless every answer is 200.
+pub(crate) async fn each_once(target: &Target) -> anyhow::Result<Outcome> {
+    let total: usize = target.lanes.iter().map(|lane| lane.len()).sum();
+    let state = State {
+        turns: 1,
+        ..State::new(target.lanes.len(), total as u64, None)
+    };
+    counted(target, state).await
+}
+
+async fn counted(target: &Target, state: State) -> anyhow::Result<Outcome> {
+    let (state, start) = (Rc::new(state), clock::now());
     let tasks = LocalSet::new();
     tasks
         .run_until(async { all_lanes(target, &state).await })
         .await?;
     if let Some(said) = state.first_not_ok.take() {
         bail!(
-            "{} of {total} requests failed, the first with: {said}",
+            "{} requests failed, the first with: {said}",
             state.not_ok.get()
         );
     }
@@ -172,6 +185,8 @@ fn evaluate(first: &Reading, last: &Reading, state: &State) -> Round {
 /// What the lanes of one load share; all on one thread.
 struct State {
     left: Cell<u64>,
+    /// How often a lane may send all of its requests.
+    turns: usize,
     ok: Cell<u64>,
     not_ok: Cell<u64>,
     first_not_ok: RefCell<Option<String>>,
@@ -184,6 +199,7 @@ impl State {
     fn new(lanes: usize, left: u64, member: Option<&'static str>) -> Self {
         Self {
             left: Cell::new(left),
+            turns: usize::MAX,
             ok: Cell::new(0),
             not_ok: Cell::new(0),
             first_not_ok: RefCell::new(None),
@@ -250,7 +266,8 @@ async fn drive(
         .context("cannot connect")?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(16 * 1024);
-    for request in requests.iter().cycle() {
+    let most = requests.len().saturating_mul(state.turns);
+    for request in requests.iter().cycle().take(most) {
         if !state.take() {
             break;
         }
@@ -325,6 +342,13 @@ mod tests {
         let outcome = exactly(&target, 3, Some("tokenId")).await.unwrap();
         assert_eq!(outcome.ok, 3);
         assert_eq!(outcome.collected, [["t", "t", "t"]]);
+    }
+
+    #[tokio::test]
+    async fn each_once_sends_no_request_again() {
+        let mut target = target(scripted(&[GOOD]).await);
+        target.lanes = vec![Rc::new(vec![b"GET / HTTP/1.1\r\n\r\n".to_vec(); 2])];
+        assert_eq!(each_once(&target).await.unwrap().ok, 2);
     }
 
     #[tokio::test]

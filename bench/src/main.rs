@@ -5,15 +5,18 @@ mod answer;
 mod bulk;
 mod clock;
 mod load;
+mod memory;
 mod out;
 mod proc;
 mod refusals;
 mod report;
 mod requests;
+mod s3;
 mod server;
 mod session;
 mod settings;
 mod stats;
+mod stream;
 mod syncs;
 mod vault;
 
@@ -55,9 +58,10 @@ fn parts(scenario: Scenario) -> Vec<Scenario> {
         Scenario::Detokenize { durability: None } => both.map(detokenize).to_vec(),
         Scenario::Refusals { durability: None } => both.map(refusals).to_vec(),
         Scenario::All => {
-            let rest = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
-            let detokenize = both.map(detokenize).into_iter();
-            detokenize.chain(rest).chain(both.map(refusals)).collect()
+            let vault = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
+            let s3 = [Scenario::S3Put, Scenario::S3List, Scenario::S3Bulk];
+            let all = both.map(detokenize).into_iter().chain(vault);
+            all.chain(both.map(refusals)).chain(s3).collect()
         }
         one => vec![one],
     }
@@ -82,6 +86,12 @@ async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<
             let measured = refusals::refusals(settings, durability).await?;
             measured.into_iter().map(Figures::Refusals).collect()
         }
+        Scenario::S3Put => {
+            let counted = s3::puts::puts(settings).await?;
+            counted.into_iter().map(Figures::Syncs).collect()
+        }
+        Scenario::S3List => vec![Figures::Requests(s3::list::list(settings).await?)],
+        Scenario::S3Bulk => s3::bulk::bulk(settings)?.map(Figures::Bulk).into(),
         Scenario::All => Vec::new(),
     })
 }

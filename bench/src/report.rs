@@ -55,12 +55,14 @@ pub(crate) struct Requests {
 /// Sync calls under one number of clients.
 #[derive(Serialize)]
 pub(crate) struct Syncs {
+    /// What was asked: `tokenize`, or `PUT`.
+    pub(crate) what: &'static str,
     /// Connections in parallel.
     pub(crate) clients: usize,
-    /// Largest number of syncs per file and tokenize that is good.
+    /// Largest number of syncs per file and answer that is good.
     pub(crate) goal: f64,
-    /// Answered tokenizes while syncs were counted.
-    pub(crate) tokenizes: u64,
+    /// Answers while syncs were counted.
+    pub(crate) answers: u64,
     /// Sync calls by file.
     pub(crate) by_file: Vec<(String, u64)>,
 }
@@ -77,8 +79,8 @@ pub(crate) struct Transfer {
 /// Interleaved transfers in one direction.
 #[derive(Serialize)]
 pub(crate) struct Bulk {
-    /// `upload` or `download`.
-    pub(crate) direction: &'static str,
+    /// What was transferred, and which way.
+    pub(crate) direction: String,
     /// Largest ratio that is good.
     pub(crate) goal: f64,
     /// Bytes of each transfer.
@@ -170,23 +172,20 @@ fn round_line(index: usize, server: &str, round: &Round) -> String {
 
 impl Syncs {
     fn lines(&self) -> Vec<String> {
-        let clients = self.clients;
+        let (clients, what) = (self.clients, self.what);
         let mut lines = vec![format!(
-            "\nsyncs of {} tokenizes, {clients} clients",
-            self.tokenizes
+            "\nsyncs of {} times {what}, {clients} clients",
+            self.answers
         )];
-        let tokenizes = crate::stats::float(self.tokenizes.max(1));
+        let answers = crate::stats::float(self.answers.max(1));
         let mut most: f64 = 0.0;
         for (file, count) in &self.by_file {
-            let each = crate::stats::float(*count) / tokenizes;
+            let each = crate::stats::float(*count) / answers;
             most = most.max(each);
-            lines.push(format!("{count:>8} {each:>8.4} per tokenize  {file}"));
+            lines.push(format!("{count:>8} {each:>8.4} per {what}  {file}"));
         }
-        lines.push(verdict(
-            Some(most),
-            self.goal,
-            "syncs per file and tokenize",
-        ));
+        let what = format!("syncs per file and {what}");
+        lines.push(verdict(Some(most), self.goal, &what));
         lines
     }
 }

@@ -42,6 +42,12 @@ pub(crate) enum Scenario {
         #[arg(long)]
         durability: Option<Durability>,
     },
+    /// Sync calls for each small PUT to the S3 endpoint.
+    S3Put,
+    /// CPU of listing 1,000 of many names against 1,000 of 1,000.
+    S3List,
+    /// CPU and anonymous memory of one large multipart upload and download.
+    S3Bulk,
     /// All of them.
     All,
 }
@@ -101,7 +107,7 @@ pub(crate) struct Options {
     /// Tokens that are detokenized in turn.
     #[arg(long, global = true, default_value_t = 20_000)]
     pub(crate) tokens: u32,
-    /// Records that are stored before tokenize is measured.
+    /// Records that are stored before tokenize is measured; names that are stored for s3-list.
     #[arg(long, global = true, default_value_t = 1_000_000)]
     pub(crate) records: u32,
     /// Refusals only: calls for each subject, route and kind of refusal.

@@ -48,9 +48,10 @@ pub(crate) async fn syncs(settings: &Settings) -> anyhow::Result<Vec<Syncs>> {
         let outcome = load::exactly(&target, total, None).await?;
         let after = settled(&trace)?;
         counted.push(Syncs {
+            what: "tokenize",
             clients,
             goal,
-            tokenizes: outcome.ok,
+            answers: outcome.ok,
             by_file: by_file(&after[before.len()..], &workspace.path),
         });
     }
@@ -67,7 +68,8 @@ fn plan(settings: &Settings) -> [(usize, u64, f64); 2] {
     [(settings.connections, many, GOALS.0), (1, one, GOALS.1)]
 }
 
-fn has_strace() -> bool {
+/// Whether syncs can be counted.
+pub(crate) fn has_strace() -> bool {
     Command::new("strace")
         .args([
             "-f",
@@ -85,13 +87,13 @@ fn has_strace() -> bool {
 }
 
 /// The trace once strace has written what happened until now.
-fn settled(trace: &Path) -> anyhow::Result<String> {
+pub(crate) fn settled(trace: &Path) -> anyhow::Result<String> {
     std::thread::sleep(Duration::from_millis(300));
     fs::read_to_string(trace).context("cannot read strace's output")
 }
 
 /// Calls by file, most first. A call that was interrupted in the record counts once.
-fn by_file(trace: &str, directory: &Path) -> Vec<(String, u64)> {
+pub(crate) fn by_file(trace: &str, directory: &Path) -> Vec<(String, u64)> {
     let mut counts = BTreeMap::new();
     for line in trace.lines() {
         if let Some(file) = synced_file(line) {

@@ -92,6 +92,11 @@ impl Vault {
         }
     }
 
+    /// Where it lies.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Fresh JWTs of user sessions.
     pub(crate) fn sessions(&self, count: usize) -> anyhow::Result<Sessions> {
         self.sessions_at("user", count, clock::unix_s())

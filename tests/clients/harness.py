@@ -100,8 +100,11 @@ class Vault:
     In `directory`: the vault itself, and in `traces` what is searched for secrets.
     """
 
-    def __init__(self, binary, directory, marks):
+    log_level = "trace"
+
+    def __init__(self, binary, directory, marks, pids=None):
         self.binary, self.directory, self.marks = binary, directory, marks
+        self.pids = pids or directory
         self.home = os.path.join(directory, "vault")
         self.data = os.path.join(self.home, "data")
         self.config = os.path.join(self.home, "strongroom.toml")
@@ -114,21 +117,21 @@ class Vault:
     def __enter__(self):
         os.makedirs(self.traces)
         self._init()
-        secret_file = os.path.join(self.directory, "s3.secret")
-        with open(os.open(secret_file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
-            file.write(self.secret_access_key + "\n")
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write(self.more_settings())
+        secret_file = self.secret_file("s3.secret", self.secret_access_key)
         ready_file = os.path.join(self.directory, "ready.json")
         environment = clean_environment(
             STRONGROOM__API__LISTEN="127.0.0.1:0", STRONGROOM__S3__LISTEN="127.0.0.1:0",
             STRONGROOM__S3__ACCESS_KEY_ID=self.access_key_id,
             STRONGROOM__S3__SECRET_ACCESS_KEY_FILE=secret_file,
             STRONGROOM__S3__CORS_ORIGINS='["https://app.example"]',
-            STRONGROOM__LOG__LEVEL="trace")
+            STRONGROOM__LOG__LEVEL=self.log_level)
         with open(os.path.join(self.traces, "serve.log"), "wb") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "--config", self.config, "--ready-file", ready_file],
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        record_pid(self.directory, self.process.pid)
+        record_pid(self.pids, self.process.pid)
         try:
             ready = wait_for_json(ready_file, self.process)
             self.api_url, self.s3_url, self.s3 = ready["api_url"], ready["s3_url"], ready["s3"]
@@ -137,6 +140,17 @@ class Vault:
             self.__exit__()
             raise
         return self
+
+    def more_settings(self):
+        """What a kind of vault adds to the configuration, as TOML."""
+        return ""
+
+    def secret_file(self, name, secret):
+        """Writes the secret where nobody else can read it, and returns the path."""
+        path = os.path.join(self.directory, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+            file.write(secret + "\n")
+        return path
 
     def _init(self):
         made = subprocess.run([self.binary, "init", self.home], env=clean_environment(), check=False,
