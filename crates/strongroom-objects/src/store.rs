@@ -3,6 +3,7 @@
 //! Bytes are sealed on arrival and opened on the way out; names and places are the index's. Must
 //! not know HTTP: who may do what, digests of bodies and XML are the endpoint's.
 
+mod entity_tag;
 mod files;
 mod multipart;
 mod reading;
@@ -368,11 +369,6 @@ fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rng().fill_bytes(&mut bytes);
     bytes
-}
-
-/// An entity tag: random, never a digest, which would identify the value.
-fn new_etag() -> String {
-    hex::encode(random::<16>())
 }
 
 fn check_names(key: &str) -> Result<(), StoreError> {

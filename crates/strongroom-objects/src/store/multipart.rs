@@ -5,7 +5,7 @@
 
 use super::writing::{NewPart, Writing, part_key};
 use super::{
-    Keying, NamedPart, PartInfo, PartList, Store, StoreError, Written, check_names, new_etag,
+    Keying, NamedPart, PartInfo, PartList, Store, StoreError, Written, check_names, entity_tag,
     random, rng, too_long,
 };
 use crate::index::{
@@ -337,7 +337,7 @@ impl Assembly {
         let manifest = Manifest {
             size: self.size,
             stored_at: self.store.clock.now(),
-            etag: format!("{}-{count}", new_etag()),
+            etag: entity_tag::of_parts(count),
             runs: self.runs,
             checksums,
             headers: self.headers,

@@ -1,7 +1,7 @@
 //! An object being read.
 
 use super::files::Held;
-use super::{Store, StoreError, copy_of};
+use super::{Store, StoreError, copy_of, entity_tag};
 use crate::index::{BodyPlace, Bucket, ObjectRow};
 use crate::runs::reader::{self, OpenRun, Runs};
 use bytes::Bytes;
@@ -92,8 +92,8 @@ impl Store {
         if !known || row.size != manifest.size {
             return Err(StoreError::Broken("a row differs from its manifest"));
         }
-        // As the ETag says, which is authentic: one part is not the same as an object put whole.
-        let parts = if manifest.etag.contains('-') {
+        // As the ETag says, which is authentic.
+        let parts = if entity_tag::is_of_parts(&manifest.etag) {
             manifest.runs.len()
         } else {
             0
