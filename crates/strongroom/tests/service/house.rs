@@ -176,7 +176,14 @@ impl Ground {
         };
         let keys = self.keys();
         let secret = SigningSecret::derived(&keys.index().store_key());
-        let objects = Embedded::open(config, secret, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let objects = Embedded::open(
+            config,
+            secret,
+            &keys.index().store_key(),
+            Vec::new(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        )
+        .unwrap();
         let vault = Vault::open(Parts {
             keyring: self.keys(),
             records: Arc::clone(&records) as Arc<dyn RecordStore>,
