@@ -52,6 +52,13 @@ fn call(
     request.body(body).send(vault.s3())
 }
 
+/// The answer, if it has this status.
+#[track_caller]
+fn status(answer: Answer, expected: u16) -> Answer {
+    assert_eq!(answer.status, expected, "{}", answer.text());
+    answer
+}
+
 #[test]
 fn a_credential_uses_its_buckets_and_no_others() {
     let mut vault = Setup::new().make();
@@ -73,10 +80,6 @@ fn a_credential_uses_its_buckets_and_no_others() {
     let put = |who: &Access, path: &str, headers: &[(&str, &str)]| {
         call(&vault, who, ("PUT", path, ""), headers, &value)
     };
-    let status = |answer: Answer, expected: u16| {
-        assert_eq!(answer.status, expected, "{}", answer.text());
-        answer
-    };
     // Buckets without a `*` are there from the start.
     status(put(&sealed, "/backup/one", &CUSTOMER_KEY), 200);
     status(put(&sealed, "/backup/two", &[]), 403);
@@ -85,7 +88,8 @@ fn a_credential_uses_its_buckets_and_no_others() {
         stored.header("x-amz-server-side-encryption"),
         Some("AES256")
     );
-    status(put(&sealed, "/b-new", &[]), 200);
+    let made = call(&vault, &sealed, ("PUT", "/b-new", ""), &[], b"");
+    status(made, 200);
     for (who, path) in [
         (&sealed, "/logs/one"),
         (&sealed, "/strongroom/one"),
