@@ -17,7 +17,7 @@ use strongroom_core::time::Clock;
 use strongroom_core::{RecordId, Session, SessionKind, SessionRef, Subject, Token, UnixMillis};
 use strongroom_core::{VaultId, grant::GrantSeal};
 use strongroom_keyring::Keyring;
-use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, SigningSecret};
+use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, SigningSecret, Transport};
 use strongroom_records::conformance::Faulty;
 use strongroom_records::{RecordStore, Row, Sqlite, SqliteConfig};
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
@@ -325,7 +325,9 @@ impl House {
         for (name, value) in &presigned.headers {
             request = request.header(*name, value);
         }
+        // As the listener says of a connection with TLS.
         let request = request
+            .extension(Transport::Secure)
             .header("content-length", body.len())
             .body(Body::from(body))
             .unwrap();
