@@ -30,7 +30,7 @@ const OBJECT_BYTES_MAX: u64 = 5 << 40;
 /// Most bytes of an object that may be kept in the index.
 const INLINE_BYTES_MAX: u32 = 1 << 20;
 /// How often old uploads and left-over files are looked for.
-const SWEEP: Duration = Duration::from_secs(120);
+const SWEEP: Duration = Duration::from_mins(2);
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone)]

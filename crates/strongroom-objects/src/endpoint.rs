@@ -175,18 +175,17 @@ async fn find_bucket(
     name: &str,
     expected_owner: Option<&HeaderValue>,
 ) -> Result<Arc<Bucket>, S3Error> {
-    if let Who::Client(client) = who
-        && !client.may(name)
-    {
+    let client = match who {
+        Who::Vault if name == store.config.bucket => return Ok(Arc::clone(&store.vault_bucket)),
+        Who::Vault => return Err(S3Error::NO_SUCH_BUCKET),
+        Who::Client(client) => client,
+    };
+    if !client.may(name) {
         return Err(S3Error::ACCESS_DENIED);
     }
     let bucket = store.store.bucket(name).await.map_err(of_store)?;
     let bucket = bucket.ok_or(S3Error::NO_SUCH_BUCKET)?;
-    let owned = match who {
-        Who::Vault => bucket.name == store.config.bucket,
-        Who::Client(client) => bucket.owner == client.name,
-    };
-    if !owned || expected_owner.is_some_and(|owner| *owner != bucket.owner) {
+    if bucket.owner != client.name || expected_owner.is_some_and(|owner| *owner != bucket.owner) {
         return Err(S3Error::ACCESS_DENIED);
     }
     Ok(bucket)

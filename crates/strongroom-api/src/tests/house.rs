@@ -95,12 +95,20 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
         disk_reserve_bytes: 0,
         ..EmbeddedConfig::default()
     };
-    let secret = SigningSecret::derived(&keyring.index().store_key());
+    let store_key = keyring.index().store_key();
+    let secret = SigningSecret::derived(&store_key);
     let records = Sqlite::open(SqliteConfig::new(dir.path().join("records.sqlite3"))).unwrap();
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::new(records),
-        objects: Embedded::open(config, secret, Arc::clone(clock)).unwrap(),
+        objects: Embedded::open(
+            config,
+            secret,
+            &store_key,
+            Vec::new(),
+            Arc::clone(clock),
+        )
+        .unwrap(),
         audit: Arc::clone(log),
         clock: Arc::clone(clock),
         rules: Rules::default(),

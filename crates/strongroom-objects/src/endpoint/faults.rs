@@ -111,10 +111,8 @@ pub(super) fn of_store(error: StoreError) -> S3Error {
             tracing::error!("the object store is full");
             S3Error::FULL
         }
-        StoreError::Broken(why) => {
-            tracing::error!(why, "an object is not what was stored");
-            S3Error::INTERNAL
-        }
+        // Logged where it was found.
+        StoreError::Broken(_) => S3Error::INTERNAL,
         StoreError::Busy => S3Error::SLOW_DOWN,
         StoreError::Index(error) => {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "the index failed");

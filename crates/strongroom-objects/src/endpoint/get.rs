@@ -346,3 +346,37 @@ async fn check_there(call: &Call<'_>, bucket: &crate::index::Bucket) -> Result<(
     let there = there.map_err(of_store)?;
     there.map(|_| ()).ok_or(S3Error::NO_SUCH_KEY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {
+        let pace = Pace {
+            window: Duration::from_millis(20),
+            bytes_per_s_min: 1_000_000,
+        };
+        for (len, whole) in [(1, false), (20_000, true)] {
+            let transfers = Arc::new(Semaphore::new(1));
+            let held = Held {
+                _permit: Arc::clone(&transfers).try_acquire_owned().unwrap(),
+                _turn: None,
+            };
+            let bytes = stream::iter((0..20).map(move |_| Ok(Bytes::from(vec![7; len]))));
+            let mut taken = Box::pin(paced(bytes, pace, held));
+            let mut broken = false;
+            while let Some(frame) = taken.next().await {
+                broken |= frame.is_err();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(broken, !whole);
+            drop(taken);
+            assert_eq!(transfers.available_permits(), 1);
+        }
+    }
+}

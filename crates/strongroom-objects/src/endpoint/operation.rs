@@ -333,7 +333,10 @@ impl Operation {
                 &[],
                 &[],
             ],
-            Self::DeleteObjects | Self::PutBucketCors => [BODY, ALGORITHM, &[], &[]],
+            // There is no retention to bypass.
+            Self::DeleteObject => [&["x-amz-bypass-governance-retention"], &[], &[], &[]],
+            Self::DeleteObjects => [BODY, ALGORITHM, &["x-amz-bypass-governance-retention"], &[]],
+            Self::PutBucketCors => [BODY, ALGORITHM, &[], &[]],
             _ => [&[]; 4],
         }
     }

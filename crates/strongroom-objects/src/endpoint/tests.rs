@@ -6,6 +6,7 @@ mod buckets;
 mod conditional;
 mod copy;
 mod faults;
+mod hostile;
 mod keys;
 mod list;
 mod multipart;

@@ -89,16 +89,13 @@ impl RunWriter {
         salt: [u8; SALT_BYTES],
         room: Room,
     ) -> Result<Self, StoreError> {
-        let (buffer, sink) = match room.in_memory() {
-            Some(most) => {
-                let bytes = sealed_bytes(most).map_err(malformed)?;
-                let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
-                (Buffer::single(bytes), None)
-            }
-            None => {
-                let sink = Sink::create(&channel.disk, room.announced.unwrap_or(0)).await?;
-                (channel.blocks.take(), Some(sink))
-            }
+        let (buffer, sink) = if let Some(most) = room.in_memory() {
+            let bytes = sealed_bytes(most).map_err(malformed)?;
+            let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
+            (Buffer::single(bytes), None)
+        } else {
+            let sink = Sink::create(&channel.disk, room.announced.unwrap_or(0)).await?;
+            (channel.blocks.take(), Some(sink))
         };
         let mut writer = Self {
             channel: channel.clone(),

@@ -151,10 +151,10 @@ impl Files {
 
     /// Settles the unfinished files that the index names and removes the others.
     async fn resolve(&self, names: Vec<RunName>) -> Result<(), StoreError> {
-        for names in names.chunks(PAGE_MAX) {
-            let named = self.index.names_in(names.to_vec()).await?;
+        for page in names.chunks(PAGE_MAX) {
+            let living = self.index.names_in(page.to_vec()).await?;
             let (kept, lost): (Vec<_>, Vec<_>) =
-                names.iter().partition(|name| named.contains(name));
+                page.iter().partition(|name| living.contains(name));
             for name in kept {
                 self.settle(name).await;
             }

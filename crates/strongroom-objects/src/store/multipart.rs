@@ -60,7 +60,7 @@ impl Store {
         checksum: Option<(String, String)>,
     ) -> Result<String, StoreError> {
         check_names(key)?;
-        let row = self.new_upload(bucket, key, keying, Draft { headers, checksum })?;
+        let row = self.new_upload(bucket, key, keying, &Draft { headers, checksum })?;
         let id = row.id.clone();
         let created = self
             .index
@@ -78,7 +78,7 @@ impl Store {
         bucket: &Bucket,
         key: &str,
         keying: Keying,
-        draft: Draft,
+        draft: &Draft,
     ) -> Result<UploadRow, StoreError> {
         let id = hex::encode(random::<{ ID_DIGITS / 2 }>());
         let keys = match keying {

@@ -77,7 +77,10 @@ async fn world() -> World {
 /// Bytes that differ from place to place.
 fn value(length: usize, seed: u8) -> Vec<u8> {
     (0..length)
-        .map(|at| (at.wrapping_mul(31) >> 3) as u8 ^ (at >> 16) as u8 ^ seed)
+        .map(|at| {
+            let mixed = (at.wrapping_mul(31) >> 3) ^ (at >> 16);
+            mixed.to_le_bytes()[0] ^ seed
+        })
         .collect()
 }
 

@@ -362,9 +362,8 @@ pub(super) fn part_key(
 ) -> Result<DataKey, StoreError> {
     match (&keys.data_key, customer) {
         (Some(own), None) => Ok(copy_of(own)),
-        (Some(_), Some(_)) => Err(StoreError::UploadKeyDiffers),
         (None, None) => Err(StoreError::UploadWantsKey),
         (None, Some(given)) if keys.head.are_of(&given) => Ok(given),
-        (None, Some(_)) => Err(StoreError::UploadKeyDiffers),
+        (_, Some(_)) => Err(StoreError::UploadKeyDiffers),
     }
 }

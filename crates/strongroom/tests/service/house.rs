@@ -17,7 +17,7 @@ use strongroom_core::time::Clock;
 use strongroom_core::{RecordId, Session, SessionKind, SessionRef, Subject, Token, UnixMillis};
 use strongroom_core::{VaultId, grant::GrantSeal};
 use strongroom_keyring::Keyring;
-use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, SigningSecret};
+use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, SigningSecret, Transport};
 use strongroom_records::conformance::Faulty;
 use strongroom_records::{RecordStore, Row, Sqlite, SqliteConfig};
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
@@ -176,7 +176,14 @@ impl Ground {
         };
         let keys = self.keys();
         let secret = SigningSecret::derived(&keys.index().store_key());
-        let objects = Embedded::open(config, secret, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let objects = Embedded::open(
+            config,
+            secret,
+            &keys.index().store_key(),
+            Vec::new(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        )
+        .unwrap();
         let vault = Vault::open(Parts {
             keyring: self.keys(),
             records: Arc::clone(&records) as Arc<dyn RecordStore>,
@@ -318,7 +325,9 @@ impl House {
         for (name, value) in &presigned.headers {
             request = request.header(*name, value);
         }
+        // As the listener says of a connection with TLS.
         let request = request
+            .extension(Transport::Secure)
             .header("content-length", body.len())
             .body(Body::from(body))
             .unwrap();

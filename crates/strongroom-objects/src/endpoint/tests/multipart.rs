@@ -27,16 +27,18 @@ fn finish(id: &str) -> Forge {
 }
 
 fn parts_xml(parts: &[(u32, &str, &str)]) -> String {
-    let parts: String = parts
-        .iter()
-        .map(|(number, etag, further)| {
-            format!(
-                "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag>{further}</Part>",
-                etag.replace('"', "&quot;")
-            )
-        })
-        .collect();
-    format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
+    let mut xml = "<CompleteMultipartUpload>".to_owned();
+    for (number, etag, further) in parts {
+        let etag = etag.replace('"', "&quot;");
+        let number = number.to_string();
+        for text in ["<Part><PartNumber>", &number, "</PartNumber><ETag>", &etag] {
+            xml.push_str(text);
+        }
+        for text in ["</ETag>", further, "</Part>"] {
+            xml.push_str(text);
+        }
+    }
+    xml + "</CompleteMultipartUpload>"
 }
 
 fn checksum(algorithm: Algorithm, text: &str) -> String {
@@ -45,9 +47,8 @@ fn checksum(algorithm: Algorithm, text: &str) -> String {
     hasher.finish().text()
 }
 
-#[tokio::test]
-async fn mp_create_part_list_complete_get_range_and_partnumber() {
-    let world = world();
+/// A finished object of two parts under the customer key 1, and its upload's id and tags.
+async fn uploaded(world: &World, one: &str, two: &str) -> (String, [String; 2]) {
     let create = alice(Method::POST, "/named/a?uploads")
         .sse_c(1)
         .header("x-amz-meta-a", "b")
@@ -55,46 +56,62 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     let begun = world.ask(create, "").await;
     assert_eq!(begun.header(SSE_C_ALGORITHM), "AES256");
     let id = element(begun.text(), "UploadId").to_owned();
-    let (one, two) = (part('1', PART), part('2', 1000));
-    world
-        .ask(upload(&id, 1), "x")
-        .await
-        .is(400, "InvalidRequest");
-    let wrong = world.ask(upload(&id, 1).sse_c(2), "x").await;
-    wrong.is(400, "InvalidRequest");
-    let second = world.ask(upload(&id, 2).sse_c(1), &two).await;
+    let second = world.ask(upload(&id, 2).sse_c(1), two).await;
     assert_eq!(second.status, 200, "{}", second.text());
     assert_eq!(second.header(SSE_C_ALGORITHM), "AES256");
-    let first = world.ask(upload(&id, 1).sse_c(1), &one).await;
-    let (first, second) = (
-        first.header("etag").to_owned(),
-        second.header("etag").to_owned(),
-    );
+    let first = world.ask(upload(&id, 1).sse_c(1), one).await;
+    let etags = [first, second].map(|answer| answer.header("etag").to_owned());
+    (id, etags)
+}
 
-    let listed = world
-        .ask(alice(Method::GET, &format!("/named/a?uploadId={id}")), "")
-        .await;
+#[tokio::test]
+async fn mp_part_nokey_and_wrongkey_are_400() {
+    let world = world();
+    let id = begin(&world, alice(Method::POST, "/named/a?uploads").sse_c(1)).await;
+    let keyless = world.ask(upload(&id, 1), "x").await;
+    keyless.is(400, "InvalidRequest");
+    let wrong = world.ask(upload(&id, 1).sse_c(2), "x").await;
+    wrong.is(400, "InvalidRequest");
+    for number in ["0", "10001", "x"] {
+        let path = format!("/named/a?partNumber={number}&uploadId={id}");
+        let bad = world.ask(alice(Method::PUT, &path).sse_c(1), "x").await;
+        bad.is(400, "InvalidArgument");
+    }
+}
+
+#[tokio::test]
+async fn mp_list_and_mp_complete_badetag_and_order() {
+    let world = world();
+    let (one, two) = (part('1', PART), part('2', 1000));
+    let (id, [first, second]) = uploaded(&world, &one, &two).await;
+    let list = |query: &str| alice(Method::GET, &format!("/named/a?uploadId={id}{query}"));
+    let listed = world.ask(list(""), "").await;
     assert_eq!(elements(listed.text(), "PartNumber"), ["1", "2"]);
     assert_eq!(
         elements(listed.text(), "Size"),
         [PART.to_string(), "1000".into()]
     );
-    let page = alice(Method::GET, &format!("/named/a?uploadId={id}&max-parts=1"));
-    let page = world.ask(page, "").await;
+    let page = world.ask(list("&max-parts=1"), "").await;
     assert_eq!(element(page.text(), "NextPartNumberMarker"), "1");
+    let rest = world.ask(list("&part-number-marker=1"), "").await;
+    assert_eq!(elements(rest.text(), "PartNumber"), ["2"]);
     let uploads = world.ask(alice(Method::GET, "/named?uploads"), "").await;
     assert_eq!(element(uploads.text(), "UploadId"), id);
     assert_eq!(element(uploads.text(), "Key"), "a");
-
     let bad = world
         .ask(finish(&id), &parts_xml(&[(1, "\"x\"", "")]))
         .await;
     bad.is(400, "InvalidPart");
     let unordered = parts_xml(&[(2, &second, ""), (1, &first, "")]);
-    world
-        .ask(finish(&id), &unordered)
-        .await
-        .is(400, "InvalidPartOrder");
+    let unordered = world.ask(finish(&id), &unordered).await;
+    unordered.is(400, "InvalidPartOrder");
+}
+
+#[tokio::test]
+async fn mp_complete_get_range_and_partnumber() {
+    let world = world();
+    let (one, two) = (part('1', PART), part('2', 1000));
+    let (id, [first, second]) = uploaded(&world, &one, &two).await;
     let done = parts_xml(&[(1, &first, ""), (2, &second, "")]);
     let done = world.ask(finish(&id), &done).await;
     assert_eq!(done.status, 200, "{}", done.text());
@@ -105,7 +122,6 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     );
     let etag = element(text, "ETag").replace("&quot;", "\"");
     assert!(etag.ends_with("-2\"") && etag.len() == 36, "{etag}");
-
     let get = || alice(Method::GET, "/named/a").sse_c(1);
     let got = world.ask(get(), "").await;
     assert!(got.body == format!("{one}{two}"));
@@ -124,6 +140,20 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
     assert_eq!(part.header("content-range"), range);
     let third = world.ask(get().query("partNumber", "3"), "").await;
     third.is(416, "InvalidPartNumber");
+    let again = world.ask(upload(&id, 3).sse_c(1), "x").await;
+    again.is(404, "NoSuchUpload");
+    let again = parts_xml(&[(1, &first, "")]);
+    world.ask(finish(&id), &again).await.is(404, "NoSuchUpload");
+}
+
+#[tokio::test]
+async fn part_numbers_of_reads_are_checked_and_counted() {
+    let world = world();
+    let (one, two) = (part('1', PART), part('2', 1000));
+    let (id, [first, second]) = uploaded(&world, &one, &two).await;
+    let done = parts_xml(&[(1, &first, ""), (2, &second, "")]);
+    assert_eq!(world.ask(finish(&id), &done).await.status, 200);
+    let get = || alice(Method::GET, "/named/a").sse_c(1);
     for number in ["0", "10001", "x"] {
         let bad = world.ask(get().query("partNumber", number), "").await;
         bad.is(400, "InvalidArgument");
@@ -135,14 +165,6 @@ async fn mp_create_part_list_complete_get_range_and_partnumber() {
         .header("x-amz-object-attributes", "ObjectParts");
     let attributes = world.ask(attributes, "").await;
     assert_eq!(element(attributes.text(), "PartsCount"), "2");
-    world
-        .ask(upload(&id, 3).sse_c(1), "x")
-        .await
-        .is(404, "NoSuchUpload");
-    world
-        .ask(finish(&id), &parts_xml(&[(1, &first, "")]))
-        .await
-        .is(404, "NoSuchUpload");
 }
 
 #[tokio::test]

@@ -309,6 +309,10 @@ async fn deleting_twice_is_204_and_the_object_is_gone() {
         .ask(alice(Method::GET, "/named/a"), "")
         .await
         .is(404, "NoSuchKey");
+    // There is no retention that this could bypass.
+    let bypass = alice(Method::DELETE, "/named/a");
+    let bypass = bypass.header("x-amz-bypass-governance-retention", "true");
+    assert_eq!(world.ask(bypass, "").await.status, 204);
     assert!(world.files().is_empty());
 }
 

@@ -45,18 +45,18 @@ impl FormBuilder {
             ("policy", policy),
             ("x-amz-signature", signature),
         ];
-        let mut body = String::new();
-        for (name, value) in self.fields.iter().chain(&own) {
-            body += &format!(
-                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n\
-                 {value}\r\n"
-            );
-        }
-        body += &format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; \
-             filename=\"photo.txt\"\r\nContent-Type: text/x\r\n\r\n{file}\r\n--{BOUNDARY}--\r\n"
-        );
-        body
+        let fields = self.fields.iter().chain(&own);
+        let mut parts: Vec<_> = fields
+            .map(|(name, value)| {
+                format!("Content-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            })
+            .collect();
+        parts.push(format!(
+            "Content-Disposition: form-data; name=\"file\"; filename=\"photo.txt\"\r\n\
+             Content-Type: text/x\r\n\r\n{file}\r\n"
+        ));
+        let delimiter = format!("--{BOUNDARY}\r\n");
+        format!("{delimiter}{}--{BOUNDARY}--\r\n", parts.join(&delimiter))
     }
 
     async fn send(&self, world: &World, bucket: &str, file: &str) -> Answer {

@@ -2,11 +2,11 @@
 
 use super::uploads::named;
 use super::*;
-use multipart::PART_BYTES_MIN;
 use rusqlite::Connection;
 use std::fs;
 
-const PART: usize = PART_BYTES_MIN as usize;
+/// [`multipart::PART_BYTES_MIN`].
+const PART: usize = 5 << 20;
 
 impl World {
     /// Changes the closed index as an attacker would.

@@ -71,7 +71,9 @@ fn customer_of(expected: &Expected) -> Option<DataKey> {
     (!expected.server).then(|| customer(1))
 }
 
-async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> World {
+type Model = BTreeMap<&'static str, Expected>;
+
+async fn apply(world: World, model: &mut Model, op: Op) -> World {
     match op {
         Op::Put {
             key,
@@ -84,17 +86,15 @@ async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> Wo
             } else {
                 Keying::Customer(customer(1))
             };
-            let sent = value(size, seed);
-            let put = world.put_as(KEYS[key], keying, &sent, None, Condition::None);
+            let value = value(size, seed);
+            let put = world.put_as(KEYS[key], keying, &value, None, Condition::None);
             let etag = put.await.unwrap().etag;
-            model.insert(
-                KEYS[key],
-                Expected {
-                    value: sent,
-                    etag,
-                    server,
-                },
-            );
+            let expected = Expected {
+                value,
+                etag,
+                server,
+            };
+            model.insert(KEYS[key], expected);
         }
         Op::Delete { key } => {
             let delete = world
@@ -109,74 +109,22 @@ async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> Wo
             size,
             seed,
         } => {
-            let key = KEYS[key];
-            let id = world.begin(key, Keying::Customer(customer(1))).await;
-            let mut parts = Vec::new();
-            let mut whole = Vec::new();
-            if large {
-                let sent = value(
-                    usize::try_from(PART_BYTES_MIN).unwrap() + size % 100_000,
-                    seed,
-                );
-                parts.push(world.part(key, &id, 3, &sent).await);
-                whole.extend(sent);
-            }
-            let sent = value(size, seed.wrapping_add(1));
-            let last = world.part_as(key, &id, 8, Some(customer(1)), &sent).await;
-            parts.push(named(8, last.unwrap()));
-            whole.extend(sent);
-            let etag = world.complete(key, &id, parts).await.unwrap().etag;
-            model.insert(
-                key,
-                Expected {
-                    value: whole,
-                    etag,
-                    server: false,
-                },
-            );
+            let expected = in_parts(&world, KEYS[key], large, size, seed).await;
+            model.insert(KEYS[key], expected);
         }
         Op::Copy { from, to } => {
-            let Some(expected) = model.get(KEYS[from]) else {
-                return world;
-            };
-            let (copied, key) = (expected.value.clone(), customer_of(expected));
-            let stored = world.store.open(&world.bucket, KEYS[from], key.as_ref());
-            let stored = stored.await.unwrap();
-            let size = stored.manifest.size;
-            let put = world.store.put(
-                &world.bucket,
-                KEYS[to],
-                Keying::Server,
-                Vec::new(),
-                Some(size),
-            );
-            let mut writing = put.await.unwrap();
-            let mut bytes = std::pin::pin!(stored.stream(0..size).await.unwrap());
-            while let Some(bytes) = bytes.try_next().await.unwrap() {
-                writing.push(&bytes).await.unwrap();
+            if let Some(expected) = model.get(KEYS[from]) {
+                let copied = copy(&world, KEYS[from], expected, KEYS[to]).await;
+                model.insert(KEYS[to], copied);
             }
-            let etag = writing
-                .finish(Vec::new(), Condition::None)
-                .await
-                .unwrap()
-                .etag;
-            model.insert(
-                KEYS[to],
-                Expected {
-                    value: copied,
-                    etag,
-                    server: true,
-                },
-            );
         }
         Op::Read { key, from, count } => {
             if let Some(expected) = model.get(KEYS[key]) {
                 let length = expected.value.len();
                 let (from, to) = (from.min(length), (from + count).min(length));
                 let range = Some(from as u64..to as u64);
-                let got = world
-                    .read(KEYS[key], customer_of(expected).as_ref(), range)
-                    .await;
+                let key_of = customer_of(expected);
+                let got = world.read(KEYS[key], key_of.as_ref(), range).await;
                 assert!(got.unwrap() == expected.value[from..to]);
             }
         }
@@ -185,7 +133,52 @@ async fn apply(world: World, model: &mut BTreeMap<&str, Expected>, op: Op) -> Wo
     world
 }
 
-async fn agrees(world: &World, model: &BTreeMap<&str, Expected>) {
+async fn in_parts(world: &World, key: &str, large: bool, size: usize, seed: u8) -> Expected {
+    let id = world.begin(key, Keying::Customer(customer(1))).await;
+    let mut parts = Vec::new();
+    let mut whole = Vec::new();
+    if large {
+        let least = usize::try_from(PART_BYTES_MIN).unwrap();
+        let sent = value(least + size % 100_000, seed);
+        parts.push(world.part(key, &id, 3, &sent).await);
+        whole.extend(sent);
+    }
+    let sent = value(size, seed.wrapping_add(1));
+    let last = world
+        .part_as(key, &id, 8, Some(customer(1)), &sent)
+        .await
+        .unwrap();
+    parts.push(named(8, last));
+    whole.extend(sent);
+    Expected {
+        value: whole,
+        etag: world.complete(key, &id, parts).await.unwrap().etag,
+        server: false,
+    }
+}
+
+async fn copy(world: &World, from: &str, expected: &Expected, to: &str) -> Expected {
+    let key = customer_of(expected);
+    let stored = world.store.open(&world.bucket, from, key.as_ref()).await;
+    let stored = stored.unwrap();
+    let size = stored.manifest.size;
+    let put = world
+        .store
+        .put(&world.bucket, to, Keying::Server, Vec::new(), Some(size));
+    let mut writing = put.await.unwrap();
+    let mut bytes = std::pin::pin!(stored.stream(0..size).await.unwrap());
+    while let Some(bytes) = bytes.try_next().await.unwrap() {
+        writing.push(&bytes).await.unwrap();
+    }
+    let written = writing.finish(Vec::new(), Condition::None).await;
+    Expected {
+        value: expected.value.clone(),
+        etag: written.unwrap().etag,
+        server: true,
+    }
+}
+
+async fn agrees(world: &World, model: &Model) {
     let query = ListQuery {
         max: 10,
         ..ListQuery::default()
@@ -223,8 +216,8 @@ async fn no_file_is_left_over(world: &World) {
         name
     });
     let names: Vec<_> = names.collect();
-    let named = world.store.index.names_in(names.clone()).await.unwrap();
-    assert_eq!(named.len(), names.len());
+    let living = world.store.index.names_in(names.clone()).await.unwrap();
+    assert_eq!(living.len(), names.len());
 }
 
 #[test]
@@ -235,7 +228,7 @@ fn any_sequence_agrees_with_a_map() {
         .run(&strategy, |ops| {
             crate::blocking::runtime().unwrap().block_on(async {
                 let mut world = world().await;
-                let mut model = BTreeMap::new();
+                let mut model = Model::new();
                 for op in ops {
                     world = apply(world, &mut model, op).await;
                 }

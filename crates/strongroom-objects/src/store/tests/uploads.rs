@@ -1,9 +1,9 @@
 //! Multipart uploads.
 
 use super::*;
-use multipart::PART_BYTES_MIN;
 
-const PART: usize = PART_BYTES_MIN as usize;
+/// [`multipart::PART_BYTES_MIN`].
+const PART: usize = 5 << 20;
 
 impl World {
     pub(super) async fn begin(&self, key: &str, keying: Keying) -> String {
