@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub(super) async fn get(call: &Call<'_>) -> Result<Response, S3Error> {
     let turn = vault::turn_to_download(call)?;
-    let permit = transfer(call.store)?;
+    let permit = transfer(call.store, call.who)?;
     let (mut answer, found) = find(call).await?;
     if let Some((stored, range)) = found {
         let bytes = stored.stream(range).await.map_err(of_store)?;

@@ -63,7 +63,7 @@ pub(super) async fn part(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3
     }
     let mut incoming = Incoming::new(call.headers, sent, call.single_bytes_max())?;
     let bucket = call.bucket().await?;
-    let _permit = transfer(call.store)?;
+    let _permit = transfer(call.store, call.who)?;
     let key = sse_c.map(|sse_c| sse_c.key);
     let writing = call
         .objects()
@@ -123,6 +123,8 @@ pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response
     // A key is not needed here, but one that is sent must be whole.
     SseC::parse(call.headers)?;
     let bucket = call.bucket().await?;
+    // For its memory's sake.
+    let _permit = transfer(call.store, call.who)?;
     let body = read_small(&without_checksums(call.headers), sent, COMPLETE_BYTES_MAX).await?;
     let request = CompleteRequest::parse(&body)?;
     let named = request.parts.into_iter().map(named_part).collect();
