@@ -123,6 +123,8 @@ pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response
     // A key is not needed here, but one that is sent must be whole.
     SseC::parse(call.headers)?;
     let bucket = call.bucket().await?;
+    // Its body is kept in memory, megabytes of it.
+    let _permit = transfer(call.store)?;
     let body = read_small(&without_checksums(call.headers), sent, COMPLETE_BYTES_MAX).await?;
     let request = CompleteRequest::parse(&body)?;
     let named = request.parts.into_iter().map(named_part).collect();
