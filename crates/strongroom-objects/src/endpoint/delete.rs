@@ -24,8 +24,8 @@ pub(super) async fn one(call: &Call<'_>) -> Result<Response, S3Error> {
 pub(super) async fn many(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     check_digest_sent(call.headers)?;
     let bucket = call.bucket().await?;
-    // Bodies of megabytes are kept in memory, so not more of them at a time than of transfers.
-    let _permit = transfer(call.store)?;
+    // For its memory's sake.
+    let _permit = transfer(call.store, call.who)?;
     let body = read_small(call.headers, sent, DELETE_BYTES_MAX).await?;
     let request = DeleteRequest::parse(&body)?;
     let there = request.objects.iter().filter(|object| is_there(object));

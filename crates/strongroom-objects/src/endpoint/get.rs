@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 pub(super) async fn get(call: &Call<'_>) -> Result<Response, S3Error> {
     let turn = vault::turn_to_download(call)?;
-    let permit = transfer(call.store)?;
+    let permit = transfer(call.store, call.who)?;
     let (mut answer, found) = find(call).await?;
     if let Some((stored, range)) = found {
         let bytes = stored.stream(range).await.map_err(of_store)?;
@@ -57,14 +57,15 @@ fn paced(
     pace: Pace,
     held: Held,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let wanted = pace.bytes_min();
     let (mut taken, mut since) = (0, Instant::now());
     bytes.map(move |bytes| {
         let _held = &held;
         let bytes = bytes?;
         // The client asks for these when it has taken those before.
-        if taken > 0 && since.elapsed() > pace.window {
-            if taken < wanted {
+        let elapsed = since.elapsed();
+        if taken > 0 && elapsed > pace.window {
+            // Of the whole time: what the client was given at once may have taken it many windows.
+            if taken < pace.bytes_in(elapsed) {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the client reads too slowly",
@@ -354,6 +355,25 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_client_that_takes_many_windows_for_one_piece_is_cut_off() {
+        let pace = Pace {
+            window: Duration::from_millis(20),
+            bytes_per_s_min: 1_000_000,
+        };
+        let transfers = Arc::new(Semaphore::new(1));
+        let held = Held {
+            _permit: Arc::clone(&transfers).try_acquire_owned().unwrap(),
+            _turn: None,
+        };
+        // A segment is more than a window's bytes.
+        let bytes = stream::iter((0..3).map(|_| Ok(Bytes::from(vec![7; 65_536]))));
+        let mut taken = Box::pin(paced(bytes, pace, held));
+        assert!(taken.next().await.unwrap().is_ok());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(taken.next().await.unwrap().is_err());
+    }
 
     #[tokio::test]
     async fn a_client_that_takes_a_byte_now_and_then_is_cut_off() {

@@ -55,6 +55,17 @@ fn fields_and_file_are_read() {
 }
 
 #[test]
+fn what_follows_the_file_is_bounded() {
+    let mut reader = Reader::new(CONTENT_TYPE).unwrap();
+    let mut out = Vec::new();
+    reader.push(file("", "value").into(), &mut out).unwrap();
+    let more = Bytes::from(vec![b'x'; 1024]);
+    let pushed = (0..1000).take_while(|_| reader.push(more.clone(), &mut out).is_ok());
+    assert_eq!(pushed.count() * 1024, FIELDS_BYTES_MAX);
+    assert_eq!(reader.finish().unwrap_err().code(), "MalformedPOSTRequest");
+}
+
+#[test]
 fn the_fields_are_known_before_the_files_end() {
     let mut reader = Reader::new(CONTENT_TYPE).unwrap();
     let mut out = Vec::new();

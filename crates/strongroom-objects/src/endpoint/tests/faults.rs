@@ -94,6 +94,32 @@ async fn transfers_over_the_limit_are_503() {
 }
 
 #[tokio::test]
+async fn applications_cannot_take_the_transfers_that_are_kept_for_the_vault() {
+    let world = world_with(|config| config.transfers_max = 4);
+    world.put("value").await;
+    let stored = world.ask(alice(Method::PUT, "/named/a"), "big").await;
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let get = alice(Method::GET, "/named/a").sign_header("");
+        let get = request(Method::GET, &get).body(Body::empty()).unwrap();
+        running.push(world.router.clone().oneshot(get).await.unwrap());
+        assert_eq!(running.last().unwrap().status(), 200);
+    }
+    let refused = world.ask(alice(Method::GET, "/named/a"), "").await;
+    refused.is(503, "SlowDown");
+    let refused = world.ask(alice(Method::PUT, "/named/b"), "more").await;
+    refused.is(503, "SlowDown");
+    let xml = "<CompleteMultipartUpload/>";
+    let complete = alice(Method::POST, "/named/a?uploadId=x");
+    world.ask(complete, xml).await.is(503, "SlowDown");
+    assert_eq!(world.get().await.text(), "value");
+    drop(running);
+    let again = world.ask(alice(Method::GET, "/named/a"), "").await;
+    assert_eq!(again.text(), "big");
+}
+
+#[tokio::test]
 async fn a_read_under_way_survives_a_delete() {
     let world = world();
     world.put(vec![7; 5_000_000]).await;
