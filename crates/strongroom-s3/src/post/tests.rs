@@ -1,3 +1,5 @@
+//! Forms and their policies, right and wrong, in pieces of any size.
+
 use super::*;
 use crate::sigv4::time_text;
 use crate::testing::{ID, REGION, THEN, credential, find};
