@@ -84,6 +84,11 @@ async fn transfers_over_the_limit_are_503() {
         .unwrap();
     let running = world.router.clone().oneshot(request).await.unwrap();
     world.get().await.is(503, "SlowDown");
+    // Their bodies wait in memory.
+    let complete = alice(Method::POST, "/named/a?uploadId=x");
+    world.ask(complete, "").await.is(503, "SlowDown");
+    let many = alice(Method::POST, "/named?delete").header("x-amz-checksum-crc32", "AAAAAA==");
+    world.ask(many, "").await.is(503, "SlowDown");
     drop(running);
     assert_eq!(world.get().await.text(), "value");
 }
