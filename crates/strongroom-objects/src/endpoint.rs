@@ -270,6 +270,15 @@ async fn act(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
         }
         vault::check(call)?;
     }
+    if !call.operation.lists() {
+        return perform(call, sent).await;
+    }
+    let permit = transfer(call.store, call.who)?;
+    let answer = perform(call, sent).await?;
+    get::held(answer, permit, pace(call.store)).await
+}
+
+async fn perform(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     match call.operation {
         Operation::PutObject => put::put(call, sent).await,
         Operation::GetObject => get::get(call).await,

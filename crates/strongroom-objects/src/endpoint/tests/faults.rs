@@ -120,6 +120,28 @@ async fn applications_cannot_take_the_transfers_that_are_kept_for_the_vault() {
 }
 
 #[tokio::test]
+async fn a_listing_is_a_transfer_until_it_is_taken() {
+    let world = world_with(|config| config.transfers_max = 1);
+    for number in 0..100 {
+        let path = format!("/named/{number:03}{}", "k".repeat(1000));
+        let put = world.ask(alice(Method::PUT, &path), "x").await;
+        assert_eq!(put.status, 200, "{}", put.text());
+    }
+    let list = alice(Method::GET, "/named?list-type=2").sign_header("");
+    let list = request(Method::GET, &list).body(Body::empty()).unwrap();
+    let running = world.router.clone().oneshot(list).await.unwrap();
+    assert_eq!(running.status(), 200);
+    world.get().await.is(503, "SlowDown");
+    let length = running.headers()["content-length"].clone();
+    let body = running.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.len() > 100_000 && length == body.len().to_string());
+    let text = std::str::from_utf8(&body).unwrap();
+    assert_eq!(elements(text, "Key").len(), 100);
+    world.put("value").await;
+    assert_eq!(world.get().await.text(), "value");
+}
+
+#[tokio::test]
 async fn a_read_under_way_survives_a_delete() {
     let world = world();
     world.put(vec![7; 5_000_000]).await;
