@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 /// What a connection may hold before it is judged; values are read in larger pieces, which costs
 /// fewer system calls.
 const API_READ_AHEAD_BYTES: usize = 32 * 1024;
-const S3_READ_AHEAD_BYTES: usize = 256 * 1024;
+const S3_READ_AHEAD_BYTES: usize = 384 * 1024;
 /// Longest time from the start to the first sweep.
 const FIRST_SWEEP: Duration = Duration::from_mins(1);
 

@@ -1,19 +1,27 @@
 //! Aligned buffers of one size that transfers take and give back, and single ones for small values.
 //!
 //! Fresh memory of a block's size costs a page fault per 4 KiB; recycling it is most of what keeps
-//! a transfer cheap. Must not know what is in them.
+//! a transfer cheap. Large buffers lie in huge pages if the system has them to give: direct I/O
+//! then pins and describes to the disk one page per buffer instead of hundreds. Must not know what
+//! is in them.
 
 use bytes::Bytes;
+use memmap2::MmapMut;
+use std::io;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What direct I/O asks of addresses, offsets and lengths, on all usual disks.
 pub(crate) const ALIGNMENT: usize = 4096;
+/// A huge page's bytes on x86-64, and on other processors with small pages of 4 KiB.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// Buffers from this size on are worth a huge page.
+const LARGE_BYTES_MIN: usize = HUGE_PAGE_BYTES / 2;
 
 /// Hands out buffers of one size.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    free: Arc<Mutex<Vec<Vec<u8>>>>,
+    free: Arc<Mutex<Vec<Memory>>>,
     bytes: usize,
     kept_max: usize,
 }
@@ -36,22 +44,76 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        // Longer than needed: where the aligned part begins depends on the allocation.
-        let bytes = kept.unwrap_or_else(|| vec![0; self.bytes + ALIGNMENT]);
-        let address = bytes.as_ptr().addr();
+        let memory = kept.unwrap_or_else(|| Memory::of(self.bytes));
         Buffer {
-            start: address.next_multiple_of(ALIGNMENT) - address,
+            start: memory.aligned_start(),
             length: self.bytes,
-            bytes,
+            memory,
             plaintext: 0..0,
             home: Some(self.clone()),
         }
     }
 }
 
+/// Memory that is longer than asked for: where its aligned part begins depends on its address.
+enum Memory {
+    Heap(Vec<u8>),
+    Huge(MmapMut),
+}
+
+impl Memory {
+    fn of(bytes: usize) -> Self {
+        if bytes >= LARGE_BYTES_MIN
+            && let Ok(huge) = huge(bytes)
+        {
+            return Self::Huge(huge);
+        }
+        Self::Heap(vec![0; bytes + ALIGNMENT])
+    }
+
+    fn aligned_start(&self) -> usize {
+        let address = self.as_ptr().addr();
+        let alignment = match self {
+            Self::Heap(_) => ALIGNMENT,
+            Self::Huge(_) => HUGE_PAGE_BYTES,
+        };
+        address.next_multiple_of(alignment) - address
+    }
+}
+
+/// Of the mapping only what is used takes memory.
+fn huge(bytes: usize) -> io::Result<MmapMut> {
+    let mapped = bytes.next_multiple_of(HUGE_PAGE_BYTES) + HUGE_PAGE_BYTES;
+    let map = MmapMut::map_anon(mapped)?;
+    // Small pages do as well.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map)
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Huge(map) => map,
+        }
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Huge(map) => map,
+        }
+    }
+}
+
 /// Goes back to its pool, if it has one, when dropped.
 pub(crate) struct Buffer {
-    bytes: Vec<u8>,
+    memory: Memory,
     start: usize,
     length: usize,
     /// What is wiped before the memory is used again.
@@ -63,7 +125,7 @@ impl Buffer {
     /// One of its own, of exactly this length, not aligned.
     pub(crate) fn single(length: usize) -> Self {
         Self {
-            bytes: vec![0; length],
+            memory: Memory::Heap(vec![0; length]),
             start: 0,
             length,
             plaintext: 0..0,
@@ -73,13 +135,14 @@ impl Buffer {
 
     /// The first `length` bytes of a buffer that holds no plaintext.
     pub(crate) fn into_bytes(mut self, length: usize) -> Bytes {
-        if self.home.is_some() || !self.plaintext.is_empty() {
-            return Bytes::copy_from_slice(&self[..length]);
+        let alone = self.home.is_none() && self.plaintext.is_empty();
+        if alone && let Memory::Heap(bytes) = &mut self.memory {
+            let mut bytes = std::mem::take(bytes);
+            self.length = 0;
+            bytes.truncate(length);
+            return bytes.into();
         }
-        let mut bytes = std::mem::take(&mut self.bytes);
-        self.length = 0;
-        bytes.truncate(length);
-        bytes.into()
+        Bytes::copy_from_slice(&self[..length])
     }
 }
 
@@ -87,13 +150,13 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..][..self.length]
+        &self.memory[self.start..][..self.length]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..][..self.length]
+        &mut self.memory[self.start..][..self.length]
     }
 }
 
@@ -111,7 +174,8 @@ impl Drop for Buffer {
         if let Some(home) = &self.home {
             let mut free = home.free.lock().unwrap_or_else(PoisonError::into_inner);
             if free.len() < home.kept_max {
-                free.push(std::mem::take(&mut self.bytes));
+                let none = Memory::Heap(Vec::new());
+                free.push(std::mem::replace(&mut self.memory, none));
             }
         }
     }
@@ -146,6 +210,17 @@ mod tests {
         first.plaintext = 2..5;
         drop(first);
         assert_eq!(*pool.take(), [7, 7, 0, 0, 0, 7, 7, 7]);
+    }
+
+    #[test]
+    fn a_large_buffer_is_whole_and_begins_at_a_huge_page() {
+        let pool = Pool::new(LARGE_BYTES_MIN + 5, 1);
+        let mut buffer = pool.take();
+        assert!(matches!(buffer.memory, Memory::Huge(_)));
+        assert!(buffer.as_ptr().addr().is_multiple_of(HUGE_PAGE_BYTES));
+        buffer.fill(7);
+        drop(buffer);
+        assert_eq!(pool.take()[..], [7; LARGE_BYTES_MIN + 5]);
     }
 
     #[test]
