@@ -113,6 +113,7 @@ class Objects:
         self.mutex = threading.Lock()
         self.states = {}  # key → the states that may be found
         self.uploads = []
+        self.aborted = []
         self.seeds = 0
 
     def new_body(self, rng, sizes=None):
@@ -135,13 +136,16 @@ class Objects:
     def step(self, s3, worker, rng):
         """One operation on one of the worker's keys; every answer must be what S3 says."""
         key = f"w{worker}/{rng.randrange(KEYS_PER_WORKER)}"
-        kind = rng.choice(["put", "put", "put", "copy", "delete", "multipart", "left open"])
+        kind = rng.choice(["put", "put", "put", "copy", "delete", "bulk", "multipart", "abort", "left open"])
         if kind == "put":
             self._put(s3, key, self.new_body(rng))
         elif kind == "delete":
             self.begin(key, ABSENT)
             expect(s3.call("DELETE", key), 204, "DELETE")
             self.acknowledged(key, ABSENT)
+        elif kind == "bulk":
+            numbers = rng.sample(range(KEYS_PER_WORKER), rng.randint(1, KEYS_PER_WORKER))
+            self._delete_many(s3, [f"w{worker}/{number}" for number in numbers])
         elif kind == "copy":
             source = f"w{worker}/{rng.randrange(KEYS_PER_WORKER)}"
             if self.state(source) is not ABSENT:
@@ -150,11 +154,25 @@ class Objects:
             upload = self._upload_parts(s3, key, rng)
             if kind == "multipart":
                 self._complete(s3, upload)
+            elif kind == "abort":
+                self._abort(s3, upload)
 
     def _put(self, s3, key, body):
         self.begin(key, body)
         expect(s3.call("PUT", key, body.bytes(), sse_c(body.key_number)), 200, "PUT")
         self.acknowledged(key, body)
+
+    def _delete_many(self, s3, keys):
+        for key in keys:
+            self.begin(key, ABSENT)
+        listed = "".join(f"<Object><Key>{key}</Key></Object>" for key in keys)
+        xml = f"<Delete>{listed}</Delete>".encode()
+        digest = {"content-md5": base64.b64encode(hashlib.md5(xml).digest()).decode()}
+        answer = expect(s3.call("POST", None, xml, digest, delete=""), 200, "bulk delete")
+        if answer.body.count(b"<Deleted>") != len(keys):
+            raise Broken(f"bulk delete of {len(keys)} answered {answer}")
+        for key in keys:
+            self.acknowledged(key, ABSENT)
 
     def _copy(self, s3, source, key, key_number):
         old = self.state(source)
@@ -195,6 +213,15 @@ class Objects:
         expect(s3.call("POST", upload.key, xml, uploadId=upload.upload_id), 200, "complete")
         self.acknowledged(upload.key, upload.body)
 
+    def _abort(self, s3, upload):
+        with self.mutex:
+            self.uploads.remove(upload)
+        query = {"uploadId": upload.upload_id}
+        expect(s3.call("DELETE", upload.key, **query), 204, "abort")
+        expect(s3.call("GET", upload.key, **query), 404, "list parts after abort")
+        with self.mutex:
+            self.aborted.append(upload)
+
     # Checks
 
     def check(self, authority):
@@ -208,6 +235,10 @@ class Objects:
                 open_uploads, self.uploads = self.uploads, []
             for number, upload in enumerate(open_uploads):
                 self._check_upload(s3, upload, complete=number % 2 == 0)
+            for upload in self.aborted:
+                answer = s3.call("GET", upload.key, uploadId=upload.upload_id)
+                expect(answer, 404, "list parts of an aborted upload")
+            self.aborted.clear()
         finally:
             s3.close()
 
@@ -261,9 +292,9 @@ class Objects:
             self._complete(s3, upload)
             self.states[upload.key] = [self._found(s3, upload.key)]
         else:
-            query = {"uploadId": upload.upload_id}
-            expect(s3.call("DELETE", upload.key, **query), 204, "abort")
-            expect(s3.call("GET", upload.key, **query), 404, "list parts after abort")
+            with self.mutex:
+                self.uploads.append(upload)
+            self._abort(s3, upload)
 
 
 def tag(xml, name):

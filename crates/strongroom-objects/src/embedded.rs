@@ -29,8 +29,11 @@ const VAULT_OWNER: &str = "(vault)";
 const OBJECT_BYTES_MAX: u64 = 5 << 40;
 /// Most bytes of an object that may be kept in the index.
 const INLINE_BYTES_MAX: u32 = 1 << 20;
-/// How often old uploads and left-over files are looked for.
-const SWEEP: Duration = Duration::from_mins(2);
+/// How often deleted rows are taken out of the index's log: well within the minute in which they
+/// must be gone.
+const ERASE: Duration = Duration::from_secs(25);
+/// After how many of these old uploads and left-over files are looked for.
+const ERASES_PER_SWEEP: u32 = 5;
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone)]
@@ -244,8 +247,15 @@ impl Sweeper {
 }
 
 fn sweep(store: &Weak<Store>, runtime: &tokio::runtime::Runtime, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
+    let mut erases = 0;
+    while stopped.recv_timeout(ERASE) == Err(RecvTimeoutError::Timeout) {
         let Some(store) = store.upgrade() else { return };
+        // Before the sweep, which may take long.
+        store.erase_log();
+        erases += 1;
+        if erases % ERASES_PER_SWEEP != 0 {
+            continue;
+        }
         if let Err(error) = runtime.block_on(store.sweep()) {
             tracing::warn!(%error, "sweeping the object store failed");
         }

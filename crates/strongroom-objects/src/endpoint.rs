@@ -75,6 +75,9 @@ const KEY_HEADERS: [&str; 2] = [
     "x-amz-copy-source-server-side-encryption-customer-key",
 ];
 
+/// Of how many transfers one is kept free of applications, so that they cannot shut the vault out.
+const VAULT_SHARE: usize = 4;
+
 const INSECURE: S3Error = S3Error::new(
     400,
     "InvalidRequest",
@@ -92,6 +95,8 @@ pub(crate) struct Gates {
     /// Of the vault's bucket.
     cors: Option<Rules>,
     transfers: Arc<Semaphore>,
+    /// Of the transfers, those that no application gets.
+    transfers_of_vault: usize,
     uploads: Turns,
     downloads: Turns,
 }
@@ -114,6 +119,7 @@ impl Gates {
             access: Access::new(&config.region, &config.bucket, vault, credentials)?,
             cors: cors::of_vault(&config.cors_origins),
             transfers: Arc::new(Semaphore::new(config.transfers_max)),
+            transfers_of_vault: config.transfers_max / VAULT_SHARE,
             uploads: Turns::default(),
             downloads: Turns::default(),
         })
@@ -264,6 +270,15 @@ async fn act(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
         }
         vault::check(call)?;
     }
+    if !call.operation.lists() {
+        return perform(call, sent).await;
+    }
+    let permit = transfer(call.store, call.who)?;
+    let answer = perform(call, sent).await?;
+    get::held(answer, permit, pace(call.store)).await
+}
+
+async fn perform(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     match call.operation {
         Operation::PutObject => put::put(call, sent).await,
         Operation::GetObject => get::get(call).await,
@@ -332,10 +347,18 @@ async fn finish(
 }
 
 /// One of the transfers that may run at a time.
-fn transfer(store: &Embedded) -> Result<OwnedSemaphorePermit, S3Error> {
-    Arc::clone(&store.gates.transfers)
-        .try_acquire_owned()
-        .map_err(|_| S3Error::SLOW_DOWN)
+fn transfer(store: &Embedded, who: &Who) -> Result<OwnedSemaphorePermit, S3Error> {
+    let gates = &store.gates;
+    let permit = Arc::clone(&gates.transfers).try_acquire_owned();
+    let permit = permit.map_err(|_| S3Error::SLOW_DOWN)?;
+    let kept = match who {
+        Who::Vault => 0,
+        Who::Client(_) => gates.transfers_of_vault,
+    };
+    if gates.transfers.available_permits() < kept {
+        return Err(S3Error::SLOW_DOWN);
+    }
+    Ok(permit)
 }
 
 fn pace(store: &Embedded) -> Pace {

@@ -315,6 +315,15 @@ impl Index {
             .await
     }
 
+    /// Takes what was deleted out of the write-ahead log too, soon; not while so many writes are
+    /// waiting that there is no room to ask.
+    pub(crate) fn erase_log(&self) {
+        if let Some(queue) = &self.queue {
+            // A later call asks again.
+            let _ = queue.try_send(Message::Tick);
+        }
+    }
+
     /// Finishes what is queued, empties the log and closes the file; later calls are answered
     /// [`IndexError::Closed`].
     pub(crate) async fn close(&self) -> Result<()> {

@@ -349,6 +349,11 @@ impl Store {
         self.files.sweep().await
     }
 
+    /// Takes deleted rows out of the index's log as well; to be called again and again.
+    pub(crate) fn erase_log(&self) {
+        self.index.erase_log();
+    }
+
     /// Finishes what is queued and closes the index.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         Ok(self.index.close().await?)

@@ -408,10 +408,24 @@ fn a_full_disk_is_503_loses_nothing_acknowledged_and_is_over_when_there_is_room(
 }
 
 #[test]
-fn the_reserve_of_the_disk_is_kept_for_the_vault_itself() {
-    let vault = Setup::new().set("S3__DISK_RESERVE", "100000GiB").start();
-    let (_, upload) = vault.tokenize(&vault.application(), &json!({}));
-    let answer = vault.put(&upload, b"x");
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!(answer.text().contains("no room"));
+fn below_the_reserve_of_the_disk_uploads_are_503_and_all_else_goes_on() {
+    let mut vault = Setup::new().start();
+    let (jwt, value) = (vault.application(), vault.value());
+    let token = vault.store(&jwt, &value);
+    vault.stop();
+    vault.set("S3__DISK_RESERVE", "100000GiB");
+    vault.start_again();
+    let (unfilled, upload) = vault.tokenize(&jwt, &json!({}));
+    let (_, large) = vault.tokenize(&jwt, &json!({}));
+    for (upload, size) in [(&upload, 1), (&large, 1 << 20)] {
+        let answer = vault.put(upload, &vec![7; size]);
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("no room"));
+    }
+    // Records and decisions are what the room is kept for.
+    assert_eq!(vault.fetch(&jwt, &token), value);
+    let session = vault.session("reader");
+    vault.grant(&session, &unfilled, None);
+    assert!(vault.granted(&session, &unfilled));
+    assert_eq!(vault.send(&Request::new("GET", "/ready")).status, 200);
 }

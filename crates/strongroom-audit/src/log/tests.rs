@@ -1,3 +1,5 @@
+//! The log on a real file: receipts, reopening, and what a crash or a stranger left.
+
 use super::*;
 use crate::{Decision, RequestId, Rule};
 use std::fs;

@@ -1,3 +1,5 @@
+//! Pairs of certificate and key, sound and not.
+
 use super::*;
 use crate::system_now;
 use rcgen::{CertifiedKey as Made, generate_simple_self_signed};

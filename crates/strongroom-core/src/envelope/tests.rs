@@ -1,3 +1,5 @@
+//! Records sealed, opened, cut and altered.
+
 use super::*;
 use crate::secret::{Kek, RootSecret};
 use getrandom::SysRng;

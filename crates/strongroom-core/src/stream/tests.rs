@@ -1,3 +1,5 @@
+//! Runs and heads: edge lengths, documented derivations, damage.
+
 use super::manifest::{HeadError, HeadKeys, Manifest, Run, head_bytes, open_head};
 use super::*;
 use crate::UnixMillis;

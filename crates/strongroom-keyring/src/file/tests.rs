@@ -1,3 +1,5 @@
+//! The keyring as a file: modes, versions, many writers.
+
 use super::*;
 use getrandom::SysRng;
 use rand_core::UnwrapErr;

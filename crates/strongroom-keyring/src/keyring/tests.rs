@@ -1,3 +1,5 @@
+//! The keyring sealed, opened and altered.
+
 use super::*;
 use getrandom::SysRng;
 use proptest::prelude::*;

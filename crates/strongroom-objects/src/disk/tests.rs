@@ -1,3 +1,5 @@
+//! Files on their way to their place, and their removal.
+
 use super::*;
 use format::Layout;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};

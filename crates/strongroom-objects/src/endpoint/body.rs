@@ -36,7 +36,12 @@ pub(super) struct Pace {
 impl Pace {
     /// Bytes of a window.
     pub(super) fn bytes_min(&self) -> u64 {
-        let millis = u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX);
+        self.bytes_in(self.window)
+    }
+
+    /// Bytes of so long a time.
+    pub(super) fn bytes_in(&self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         millis.saturating_mul(self.bytes_per_s_min.into()) / 1000
     }
 }

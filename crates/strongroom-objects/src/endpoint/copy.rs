@@ -94,7 +94,7 @@ pub(super) async fn object(call: &Call<'_>) -> Result<Response, S3Error> {
     let condition = conditions::of_write(call.headers)?;
     let algorithm = asked_algorithm(call.headers)?;
     let bucket = call.bucket().await?;
-    let _permit = transfer(call.store)?;
+    let _permit = transfer(call.store, call.who)?;
     let stored = open(call, &source).await?;
     let size = stored.manifest.size;
     if size > RUN_BYTES_MAX {
@@ -181,7 +181,7 @@ pub(super) async fn part(call: &Call<'_>) -> Result<Response, S3Error> {
         sse_c.echo(&mut headers);
     }
     let bucket = call.bucket().await?;
-    let _permit = transfer(call.store)?;
+    let _permit = transfer(call.store, call.who)?;
     let stored = open(call, &source).await?;
     let size = stored.manifest.size;
     let range = match call.headers.get("x-amz-copy-source-range") {

@@ -2,7 +2,7 @@
 
 use super::body::{Sent, read_small};
 use super::faults::of_store;
-use super::{Call, answer, conditions};
+use super::{Call, answer, conditions, transfer};
 use crate::index::Condition;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -24,6 +24,8 @@ pub(super) async fn one(call: &Call<'_>) -> Result<Response, S3Error> {
 pub(super) async fn many(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     check_digest_sent(call.headers)?;
     let bucket = call.bucket().await?;
+    // For its memory's sake.
+    let _permit = transfer(call.store, call.who)?;
     let body = read_small(call.headers, sent, DELETE_BYTES_MAX).await?;
     let request = DeleteRequest::parse(&body)?;
     let there = request.objects.iter().filter(|object| is_there(object));

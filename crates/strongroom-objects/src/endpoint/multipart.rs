@@ -7,7 +7,7 @@ use super::get::{parse_part_number, write_checksum};
 use super::put::{kept_headers, keying, say_server_keyed};
 use super::{Call, conditions, transfer};
 use crate::index::Condition;
-use crate::store::{Assembly, NamedPart, PartInfo, Writing};
+use crate::store::{Assembly, NamedPart, PartInfo, StoreError, Writing};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::utf8_percent_encode;
@@ -63,7 +63,7 @@ pub(super) async fn part(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3
     }
     let mut incoming = Incoming::new(call.headers, sent, call.single_bytes_max())?;
     let bucket = call.bucket().await?;
-    let _permit = transfer(call.store)?;
+    let _permit = transfer(call.store, call.who)?;
     let key = sse_c.map(|sse_c| sse_c.key);
     let writing = call
         .objects()
@@ -120,14 +120,19 @@ fn expect_checksum(writing: &Writing, incoming: &mut Incoming<'_>) -> Result<(),
 pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3Error> {
     let id = upload_id(call)?;
     let condition = conditions::of_write(call.headers)?;
-    // A key is not needed here, but one that is sent must be whole.
-    SseC::parse(call.headers)?;
+    // A key is not needed here, but one that is sent must be right.
+    let key = SseC::parse(call.headers)?.map(|sse_c| sse_c.key);
     let bucket = call.bucket().await?;
+    // For its memory's sake.
+    let _permit = transfer(call.store, call.who)?;
     let body = read_small(&without_checksums(call.headers), sent, COMPLETE_BYTES_MAX).await?;
     let request = CompleteRequest::parse(&body)?;
     let named = request.parts.into_iter().map(named_part).collect();
     let assembly = call.objects().assemble(&bucket, call.key, id, named).await;
     let assembly = assembly.map_err(of_store)?;
+    if key.as_ref().is_some_and(|key| !assembly.is_of(key)) {
+        return Err(of_store(StoreError::UploadKeyDiffers));
+    }
     check_size(call.headers, assembly.size)?;
     let checksum = whole_checksum(call.headers, &assembly)?;
     let server_keyed = assembly.server_keyed();
@@ -146,8 +151,9 @@ pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response
         xml.element("Bucket", call.bucket_name);
         xml.element("Key", call.key);
         xml.element("ETag", &quoted(&written.etag));
-        if let Some(value) = &checksum {
-            write_checksum(xml, value);
+        // Who has no key learns no digest either.
+        if let Some(value) = checksum.filter(|_| server_keyed || key.is_some()) {
+            write_checksum(xml, &value);
         }
     });
     if server_keyed {

@@ -208,6 +208,17 @@ impl Operation {
         })
     }
 
+    /// Whether its answer is a page of names, which may have megabytes.
+    pub(super) fn lists(self) -> bool {
+        matches!(
+            self,
+            Self::ListObjects
+                | Self::ListObjectsV2
+                | Self::ListObjectVersions
+                | Self::ListMultipartUploads
+        )
+    }
+
     /// Further parameters that it knows.
     fn parameters(self) -> &'static [&'static str] {
         match self {

@@ -112,7 +112,7 @@ pub(super) async fn post(
     let keying = choose_keying(who, SseC::parse(&headers)?, answer.headers_mut())?;
     let digests = Digests::expected(&headers)?;
     let status = success_status(&fields);
-    let _permit = transfer(store)?;
+    let _permit = transfer(store, who)?;
     let kept = kept_headers(&headers, who)?;
     let writing = store.store.put(&bucket, &key, keying, kept, None).await;
     let writing = writing.map_err(of_store)?;

@@ -37,7 +37,7 @@ pub(super) async fn put(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, S3E
     let headers = kept_headers(call.headers, call.who)?;
     let bucket = call.bucket().await?;
     let _turn = vault::turn_to_upload(call)?;
-    let _permit = transfer(call.store)?;
+    let _permit = transfer(call.store, call.who)?;
     if condition == Condition::IfNoneMatch {
         // Refused before the body comes; the store decides again when it has come.
         let there = call.objects().stat(&bucket, call.key).await;

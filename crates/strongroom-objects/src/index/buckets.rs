@@ -115,6 +115,7 @@ pub(super) fn delete(batch: &mut Batch<'_>, bucket: BucketId) -> rusqlite::Resul
     let Some(name) = name else {
         return Ok(DeleteBucket::NoBucket);
     };
+    batch.erased = true;
     let freed: Freed = uploads::drop_all(batch.conn, bucket)?;
     batch.changes.push(Change::Removed(name));
     Ok(DeleteBucket::Deleted(freed))

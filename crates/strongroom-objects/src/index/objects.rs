@@ -66,6 +66,7 @@ pub(super) fn put(
         Judgement::Missing => return Ok(Put::Missing),
         Judgement::Differs => return Ok(Put::Differs),
     }
+    batch.erased |= standing.is_some();
     if let BodyPlace::Files(of_row) = &row.place {
         for file in of_row {
             files::add(conn, file.name)?;
@@ -125,6 +126,7 @@ pub(super) fn delete(
         Judgement::Holds => {}
         Judgement::Exists | Judgement::Missing | Judgement::Differs => return Ok(Delete::Differs),
     }
+    batch.erased = true;
     conn.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?
         .execute(params![bucket.0, key.as_bytes()])?;
     Ok(Delete::Deleted(drop_body(conn, standing.body)?))

@@ -76,6 +76,7 @@ pub(super) fn put_part(
         .prepare_cached("DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING file")?
         .query_row(params![open.number, row.number], |row| row.get(0))
         .optional()?;
+    batch.erased |= replaced.is_some();
     let freed: Freed = replaced.into_iter().collect();
     files::free(conn, &freed)?;
     files::add(conn, row.file)?;
@@ -142,6 +143,8 @@ pub(super) fn complete(
         Judgement::Missing => return Ok(Complete::Missing),
         Judgement::Differs => return Ok(Complete::Differs),
     }
+    // The upload's kept keys, if nothing else.
+    batch.erased = true;
     let mut freed = objects::store(conn, open.bucket, &open.key, row, standing)?;
     let unchosen: Freed = unchosen.into_iter().collect();
     files::free(conn, &unchosen)?;
@@ -153,7 +156,10 @@ pub(super) fn complete(
 /// `Index::abort`.
 pub(super) fn abort(batch: &mut Batch<'_>, upload: &str) -> rusqlite::Result<Abort> {
     match open(batch.conn, upload)? {
-        Some(open) => Ok(Abort::Aborted(abandon(batch.conn, open.number)?)),
+        Some(open) => {
+            batch.erased = true;
+            Ok(Abort::Aborted(abandon(batch.conn, open.number)?))
+        }
         None => Ok(Abort::NoUpload),
     }
 }

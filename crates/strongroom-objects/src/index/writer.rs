@@ -69,6 +69,8 @@ pub(super) struct Batch<'a> {
     pub(super) conn: &'a Connection,
     /// For memory, in order.
     pub(super) changes: Vec<Change>,
+    /// Something was deleted or replaced, which the log still holds.
+    pub(super) erased: bool,
 }
 
 /// How a transaction failed.
@@ -85,6 +87,8 @@ pub(super) struct Writer {
     buckets: Arc<Buckets>,
     /// `None` after a failure, until it is opened anew.
     conn: Option<Connection>,
+    /// Deleted bytes may still stand in the log.
+    erased: bool,
     #[cfg(test)]
     pub(super) fault: Arc<std::sync::Mutex<Option<super::tests::Fault>>>,
 }
@@ -96,6 +100,8 @@ impl Writer {
             config,
             buckets,
             conn: None,
+            // A process that was killed may have left deleted bytes in the log.
+            erased: true,
             #[cfg(test)]
             fault: Arc::default(),
         };
@@ -116,7 +122,9 @@ impl Writer {
                 let _ = reply.send(self.finish());
                 return;
             }
-            group.tick = false;
+            if std::mem::take(&mut group.tick) && self.erased {
+                self.empty_log();
+            }
             group.committed(committed, queue);
         }
         if let Err(error) = self.finish() {
@@ -146,14 +154,15 @@ impl Writer {
 
     fn transact(&mut self, writes: &mut [Box<dyn Write>]) -> std::result::Result<(), Failure> {
         let mut conn = self.connection().map_err(Failure::Undone)?;
-        let changes = match apply(&mut conn, writes) {
-            Ok(changes) => changes,
+        let (changes, erased) = match apply(&mut conn, writes) {
+            Ok(applied) => applied,
             Err(error) => {
                 // The transaction is rolled back; keep the connection only if it agrees.
                 self.conn = conn.is_autocommit().then_some(conn);
                 return Err(Failure::Undone(error.into()));
             }
         };
+        self.erased |= erased;
         if let Err(error) = self.commit_transaction(&conn) {
             // After a failed sync nothing that this connection believes is certain: close it,
             // and forget what memory believes.
@@ -194,31 +203,58 @@ impl Writer {
         Ok(conn)
     }
 
+    /// Takes deleted bytes out of the log. If a reader is in the way, the next tick tries again.
+    fn empty_log(&mut self) {
+        match self.try_empty_log() {
+            Ok(emptied) => self.erased = !emptied,
+            Err(error) => log(&error, "emptying the object index's log failed"),
+        }
+    }
+
+    fn try_empty_log(&mut self) -> Result<bool> {
+        let conn = self.connection()?;
+        let emptied = truncate(&conn);
+        self.conn = Some(conn);
+        emptied
+    }
+
     /// Copies the whole log into the file, empties it and closes the file.
     fn finish(&mut self) -> Result<()> {
         let conn = self.connection()?;
-        let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        let emptied = truncate(&conn)?;
         conn.close().map_err(|(_, error)| error)?;
-        if busy {
-            return Err(IndexError::io("a reader kept the log from being emptied"));
+        if emptied {
+            Ok(())
+        } else {
+            Err(IndexError::io("a reader kept the log from being emptied"))
         }
-        Ok(())
     }
 }
 
-/// Applies the writes in one transaction and leaves it open; rolls it back if one fails.
-fn apply(conn: &mut Connection, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<Vec<Change>> {
+/// Whether the log is empty now.
+fn truncate(conn: &Connection) -> Result<bool> {
+    let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(!busy)
+}
+
+/// Applies the writes in one transaction and leaves it open; rolls it back if one fails. Gives
+/// what memory must follow, and whether anything was erased.
+fn apply(
+    conn: &mut Connection,
+    writes: &mut [Box<dyn Write>],
+) -> rusqlite::Result<(Vec<Change>, bool)> {
     let mut transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut batch = Batch {
         conn: &transaction,
         changes: Vec::new(),
+        erased: false,
     };
     for write in writes {
         write.apply(&mut batch)?;
     }
-    let changes = batch.changes;
+    let applied = (batch.changes, batch.erased);
     transaction.set_drop_behavior(rusqlite::DropBehavior::Ignore);
-    Ok(changes)
+    Ok(applied)
 }
 
 fn commit_once(conn: &Connection) -> rusqlite::Result<()> {

@@ -1,3 +1,5 @@
+//! URLs compared with another implementation's.
+
 use super::*;
 use proptest::prelude::*;
 use rusty_s3::actions::S3Action;

@@ -327,6 +327,11 @@ impl Assembly {
         self.sealed_key.is_some()
     }
 
+    /// Whether it is the customer's key that the upload was begun with.
+    pub(crate) fn is_of(&self, key: &DataKey) -> bool {
+        self.keys.data_key.is_none() && self.keys.head.are_of(key)
+    }
+
     /// Makes the object of the parts, in one transaction.
     pub(crate) async fn finish(
         self,

@@ -5,13 +5,17 @@ use super::{Store, StoreError, copy_of, entity_tag};
 use crate::index::{BodyPlace, Bucket, ObjectRow};
 use crate::runs::reader::{self, OpenRun, Runs};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 use strongroom_core::secret::DataKey;
 use strongroom_core::stream::manifest::{HeadError, Manifest, open_head};
 use tokio::task::spawn_blocking;
+
+/// What is authenticated before a download is answered: of a smaller object all, so that a broken
+/// one is refused rather than cut off.
+const FIRST_BYTES: usize = 1 << 20;
 
 /// An object whose key was right. While it lives, its files stay.
 pub(crate) struct Stored {
@@ -164,11 +168,21 @@ impl Stored {
         range: Range<u64>,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, StoreError> {
         let bytes = reader::stream(self.runs, range, self.first).await;
+        let mut bytes = Box::pin(bytes.map_err(unreadable)?);
+        let mut first = Vec::new();
+        let mut length = 0;
+        while length < FIRST_BYTES {
+            let Some(next) = bytes.next().await else {
+                break;
+            };
+            let next = next.map_err(unreadable)?;
+            length += next.len();
+            first.push(Ok(next));
+        }
         let held = self.held;
-        let bytes = bytes.map_err(unreadable)?.map(move |bytes| {
+        Ok(stream::iter(first).chain(bytes).map(move |bytes| {
             let _held = &held;
             bytes
-        });
-        Ok(bytes)
+        }))
     }
 }

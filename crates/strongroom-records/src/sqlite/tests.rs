@@ -1,3 +1,5 @@
+//! What is particular to this adapter: erasure, syncs, migration.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Checksums: known answers, combinations, hostile values.
+
 use super::*;
 use crate::chunked::Trailers;
 use http::HeaderName;

@@ -1,3 +1,5 @@
+//! `aws-chunked` bodies: AWS's examples, cut anywhere, forged.
+
 use super::*;
 use crate::checksum::{Digests, Value};
 use crate::testing::Sent;

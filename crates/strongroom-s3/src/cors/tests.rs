@@ -1,3 +1,5 @@
+//! CORS rules read and written, and AWS's answers to preflights.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -37,6 +37,7 @@ pub struct Reader {
     /// Up to where `held` has been searched in vain.
     searched: usize,
     before_file: usize,
+    after_file: usize,
     fields: Fields,
 }
 
@@ -50,7 +51,7 @@ enum State {
     File,
     /// After the delimiter that ended the file.
     Tail,
-    /// After the file and what ended it; what follows counts no more.
+    /// After the file and what ended it; what follows means nothing, and is bounded.
     Done,
     Broken,
 }
@@ -78,18 +79,19 @@ impl Reader {
             held: BytesMut::from(&b"\r\n"[..]),
             searched: 0,
             before_file: 0,
+            after_file: 0,
             fields: Fields::default(),
         })
     }
 
     /// Takes the next bytes of the body, and appends what they hold of the file. At most
-    /// [`FIELDS_BYTES_MAX`] may come before the file. 400 `MalformedPOSTRequest`,
+    /// [`FIELDS_BYTES_MAX`] may come before the file, and as many in further pushes after it. 400 `MalformedPOSTRequest`,
     /// `MaxPostPreDataLengthExceeded` or `InvalidArgument`. After an error the reader takes nothing
     /// more.
     pub fn push(&mut self, mut data: Bytes, out: &mut Vec<Bytes>) -> Result<(), S3Error> {
         while !data.is_empty() {
             match self.state {
-                State::Done => return Ok(()),
+                State::Done => return self.pass_over(&data),
                 State::Broken => return Err(MALFORMED),
                 State::File => {
                     self.read_file(std::mem::take(&mut data), out);
@@ -103,6 +105,16 @@ impl Reader {
                     data = data.split_off(taken?);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What comes after the file, so that nobody sends without end what no limit of a policy counts.
+    fn pass_over(&mut self, data: &Bytes) -> Result<(), S3Error> {
+        self.after_file = self.after_file.saturating_add(data.len());
+        if self.after_file > FIELDS_BYTES_MAX {
+            self.state = State::Broken;
+            return Err(MALFORMED);
         }
         Ok(())
     }

@@ -1,3 +1,5 @@
+//! Forms and their policies, right and wrong, in pieces of any size.
+
 use super::*;
 use crate::sigv4::time_text;
 use crate::testing::{ID, REGION, THEN, credential, find};
@@ -52,6 +54,17 @@ fn fields_and_file_are_read() {
     assert_eq!(fields.iter().collect::<Vec<_>>(), expected);
     let (_, value) = read(&[file("", "").as_bytes(), b"what follows counts not"]).unwrap();
     assert!(value.is_empty());
+}
+
+#[test]
+fn what_follows_the_file_is_bounded() {
+    let mut reader = Reader::new(CONTENT_TYPE).unwrap();
+    let mut out = Vec::new();
+    reader.push(file("", "value").into(), &mut out).unwrap();
+    let more = Bytes::from(vec![b'x'; 1024]);
+    let pushed = (0..1000).take_while(|_| reader.push(more.clone(), &mut out).is_ok());
+    assert_eq!(pushed.count() * 1024, FIELDS_BYTES_MAX);
+    assert_eq!(reader.finish().unwrap_err().code(), "MalformedPOSTRequest");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Signatures: AWS's examples, and what must be refused.
+
 use super::*;
 use crate::testing::{ID, NO_BYTES, Sent, THEN};
 use proptest::prelude::*;

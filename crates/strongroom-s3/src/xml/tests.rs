@@ -1,3 +1,5 @@
+//! XML bodies read within bounds, and answers written.
+
 use super::*;
 use proptest::prelude::*;
 

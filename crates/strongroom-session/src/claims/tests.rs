@@ -1,3 +1,5 @@
+//! Times and audiences of claims, absurd ones among them.
+
 use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);

@@ -1,3 +1,5 @@
+//! Keys: the RFCs' examples, and points that are no keys.
+
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{

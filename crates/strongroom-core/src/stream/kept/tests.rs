@@ -1,3 +1,5 @@
+//! What the object store keeps under its own key: sealed, moved and altered.
+
 use super::*;
 use crate::secret::StoreKey;
 use proptest::prelude::*;

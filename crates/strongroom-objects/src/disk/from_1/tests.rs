@@ -1,3 +1,5 @@
+//! Stores of format 1 taken over, whole and damaged.
+
 use super::*;
 use crate::ObjectStore;
 use crate::disk::format::check;

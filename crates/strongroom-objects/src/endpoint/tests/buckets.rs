@@ -59,6 +59,24 @@ async fn a_bucket_that_is_not_empty_stays() {
 }
 
 #[tokio::test]
+async fn open_uploads_go_with_their_bucket() {
+    let world = world();
+    world.make_bucket("photos").await;
+    let begun = world
+        .ask(alice(Method::POST, "/photos/a?uploads"), "")
+        .await;
+    let id = element(begun.text(), "UploadId");
+    let part = format!("/photos/a?partNumber=1&uploadId={id}");
+    let sent = world.ask(alice(Method::PUT, &part), "value").await;
+    assert_eq!((sent.status.as_u16(), world.files().len()), (200, 1));
+    let gone = world.ask(alice(Method::DELETE, "/photos"), "").await;
+    assert_eq!((gone.status.as_u16(), world.files().len()), (204, 0));
+    world.make_bucket("photos").await;
+    let sent = world.ask(alice(Method::PUT, &part), "value").await;
+    sent.is(404, "NoSuchUpload");
+}
+
+#[tokio::test]
 async fn making_a_bucket_again_is_as_on_aws_in_each_region() {
     let world = world();
     world.make_bucket("photos").await;

@@ -84,7 +84,60 @@ async fn transfers_over_the_limit_are_503() {
         .unwrap();
     let running = world.router.clone().oneshot(request).await.unwrap();
     world.get().await.is(503, "SlowDown");
+    // Their bodies wait in memory.
+    let complete = alice(Method::POST, "/named/a?uploadId=x");
+    world.ask(complete, "").await.is(503, "SlowDown");
+    let many = alice(Method::POST, "/named?delete").header("x-amz-checksum-crc32", "AAAAAA==");
+    world.ask(many, "").await.is(503, "SlowDown");
     drop(running);
+    assert_eq!(world.get().await.text(), "value");
+}
+
+#[tokio::test]
+async fn applications_cannot_take_the_transfers_that_are_kept_for_the_vault() {
+    let world = world_with(|config| config.transfers_max = 4);
+    world.put("value").await;
+    let stored = world.ask(alice(Method::PUT, "/named/a"), "big").await;
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let mut running = Vec::new();
+    for _ in 0..3 {
+        let get = alice(Method::GET, "/named/a").sign_header("");
+        let get = request(Method::GET, &get).body(Body::empty()).unwrap();
+        running.push(world.router.clone().oneshot(get).await.unwrap());
+        assert_eq!(running.last().unwrap().status(), 200);
+    }
+    let refused = world.ask(alice(Method::GET, "/named/a"), "").await;
+    refused.is(503, "SlowDown");
+    let refused = world.ask(alice(Method::PUT, "/named/b"), "more").await;
+    refused.is(503, "SlowDown");
+    let xml = "<CompleteMultipartUpload/>";
+    let complete = alice(Method::POST, "/named/a?uploadId=x");
+    world.ask(complete, xml).await.is(503, "SlowDown");
+    assert_eq!(world.get().await.text(), "value");
+    drop(running);
+    let again = world.ask(alice(Method::GET, "/named/a"), "").await;
+    assert_eq!(again.text(), "big");
+}
+
+#[tokio::test]
+async fn a_listing_is_a_transfer_until_it_is_taken() {
+    let world = world_with(|config| config.transfers_max = 1);
+    for number in 0..100 {
+        let path = format!("/named/{number:03}{}", "k".repeat(1000));
+        let put = world.ask(alice(Method::PUT, &path), "x").await;
+        assert_eq!(put.status, 200, "{}", put.text());
+    }
+    let list = alice(Method::GET, "/named?list-type=2").sign_header("");
+    let list = request(Method::GET, &list).body(Body::empty()).unwrap();
+    let running = world.router.clone().oneshot(list).await.unwrap();
+    assert_eq!(running.status(), 200);
+    world.get().await.is(503, "SlowDown");
+    let length = running.headers()["content-length"].clone();
+    let body = running.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.len() > 100_000 && length == body.len().to_string());
+    let text = std::str::from_utf8(&body).unwrap();
+    assert_eq!(elements(text, "Key").len(), 100);
+    world.put("value").await;
     assert_eq!(world.get().await.text(), "value");
 }
 

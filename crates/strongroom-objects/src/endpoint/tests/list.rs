@@ -108,6 +108,63 @@ async fn keys_are_shown_encoded_when_asked() {
 }
 
 #[tokio::test]
+async fn what_xml_cannot_hold_is_replaced_unless_keys_are_encoded() {
+    let world = world();
+    let put = alice(Method::PUT, "/named/a%00b%1F");
+    assert_eq!(world.ask(put, "").await.status, 200);
+    let page = list(&world, "list-type=2").await;
+    assert_eq!(element(&page, "Key"), "a\u{fffd}b\u{fffd}");
+    let page = list(&world, "list-type=2&encoding-type=url").await;
+    assert_eq!(element(&page, "Key"), "a%00b%1F");
+}
+
+#[tokio::test]
+async fn open_uploads_are_listed_in_pages_by_prefix_and_delimiter() {
+    let world = world();
+    let mut begun = Vec::new();
+    for key in ["a", "a", "b/1", "b/2", "c"] {
+        let create = alice(Method::POST, &format!("/named/{key}?uploads"));
+        let answer = world.ask(create, "").await;
+        begun.push((
+            key.to_owned(),
+            element(answer.text(), "UploadId").to_owned(),
+        ));
+    }
+    begun.sort();
+    let all = list(&world, "uploads").await;
+    assert_eq!(uploads(&all), begun);
+    assert_eq!(elements(&all, "ID"), ["alice"; 10]);
+    assert_eq!(elements(&all, "NextKeyMarker"), [""; 0]);
+    let mut found = Vec::new();
+    let mut query = "uploads&max-uploads=1".to_owned();
+    loop {
+        let page = list(&world, &query).await;
+        assert_eq!(elements(&page, "Upload").len(), 1);
+        found.extend(uploads(&page));
+        if element(&page, "IsTruncated") == "false" {
+            break;
+        }
+        let [key, id] = ["NextKeyMarker", "NextUploadIdMarker"].map(|name| element(&page, name));
+        query = format!("uploads&max-uploads=1&key-marker={key}&upload-id-marker={id}");
+    }
+    assert_eq!(found, begun);
+    let grouped = list(&world, "uploads&delimiter=/").await;
+    assert_eq!(elements(&grouped, "Key"), ["a", "a", "c"]);
+    assert_eq!(element(element(&grouped, "CommonPrefixes"), "Prefix"), "b/");
+    let within = list(&world, "uploads&prefix=b/&key-marker=b/1").await;
+    assert_eq!(elements(&within, "Key"), ["b/2"]);
+}
+
+/// Key and id of each upload of a page.
+fn uploads(page: &str) -> Vec<(String, String)> {
+    let pair = |one: &&str| {
+        let [key, id] = ["Key", "UploadId"].map(|name| element(one, name).to_owned());
+        (key, id)
+    };
+    elements(page, "Upload").iter().map(pair).collect()
+}
+
+#[tokio::test]
 async fn etags_and_dates_of_listings_are_those_of_the_objects() {
     let world = world();
     let put = world.ask(alice(Method::PUT, "/named/a"), "value").await;

@@ -260,3 +260,28 @@ async fn checksums_of_parts_become_the_objects() {
         assert!(!got.header(algorithm.header()).is_empty());
     }
 }
+
+#[tokio::test]
+async fn complete_shows_no_checksum_to_who_has_not_the_key() {
+    let sum = checksum(Algorithm::Crc32, "4111");
+    for (fill, shown) in [(None, false), (Some(1), true)] {
+        let world = world();
+        let create = alice(Method::POST, "/named/a?uploads")
+            .sse_c(1)
+            .header("x-amz-checksum-algorithm", "CRC32")
+            .header("x-amz-checksum-type", "FULL_OBJECT");
+        let id = begin(&world, create).await;
+        let one = world.ask(upload(&id, 1).sse_c(1), "4111").await;
+        let xml = parts_xml(&[(1, one.header("etag"), "")]);
+        let wrong = world.ask(finish(&id).sse_c(2), &xml).await;
+        wrong.is(400, "InvalidRequest");
+        assert!(!wrong.text().contains(&sum));
+        let finish = match fill {
+            Some(fill) => finish(&id).sse_c(fill),
+            None => finish(&id),
+        };
+        let done = world.ask(finish, &xml).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+        assert_eq!(done.text().contains(&sum), shown);
+    }
+}

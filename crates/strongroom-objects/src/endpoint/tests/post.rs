@@ -59,17 +59,19 @@ impl FormBuilder {
         format!("{delimiter}{}--{BOUNDARY}--\r\n", parts.join(&delimiter))
     }
 
-    async fn send(&self, world: &World, bucket: &str, file: &str) -> Answer {
+    fn request(&self, bucket: &str, file: &str) -> Request<Body> {
         let body = self.body(file);
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("/{bucket}"))
-            .header(
-                "content-type",
-                format!("multipart/form-data; boundary={BOUNDARY}"),
-            )
+            .header("content-type", content_type)
             .header("content-length", body.len());
-        world.raw(request.body(body.into()).unwrap()).await
+        request.body(body.into()).unwrap()
+    }
+
+    async fn send(&self, world: &World, bucket: &str, file: &str) -> Answer {
+        world.raw(self.request(bucket, file)).await
     }
 }
 
@@ -94,21 +96,24 @@ async fn post_ok_stores_the_file_under_the_policy() {
     assert_eq!(got.header("etag"), posted.header("etag"));
 }
 
-#[tokio::test]
-async fn post_with_a_customer_key_needs_it_to_read() {
-    let world = world();
+/// A form that stores `k` under the customer key 1.
+fn keyed_form() -> FormBuilder {
     let conditions = "{\"bucket\":\"named\"},{\"key\":\"k\"},\
         [\"starts-with\",\"$x-amz-server-side-encryption-customer-algorithm\",\"\"],\
         [\"starts-with\",\"$x-amz-server-side-encryption-customer-key\",\"\"],\
         [\"starts-with\",\"$x-amz-server-side-encryption-customer-key-md5\",\"\"],\
         {\"success_action_status\":\"201\"}";
-    let mut sealed = form(conditions)
+    let form = form(conditions)
         .field("key", "k")
         .field("success_action_status", "201");
-    for (name, value) in sse_c(1) {
-        sealed = sealed.field(name, &value);
-    }
-    let posted = sealed.send(&world, "named", "value").await;
+    let fields = sse_c(1).into_iter();
+    fields.fold(form, |form, (name, value)| form.field(name, &value))
+}
+
+#[tokio::test]
+async fn post_with_a_customer_key_needs_it_to_read() {
+    let world = world();
+    let posted = keyed_form().send(&world, "named", "value").await;
     assert_eq!(posted.status, 201, "{}", posted.text());
     assert_eq!(posted.header(SSE_C_ALGORITHM), "AES256");
     assert_eq!(element(posted.text(), "Key"), "k");
@@ -118,6 +123,19 @@ async fn post_with_a_customer_key_needs_it_to_read() {
         .is(400, "InvalidRequest");
     let got = world.ask(alice(Method::GET, "/named/k").sse_c(1), "").await;
     assert_eq!(got.text(), "value");
+}
+
+#[tokio::test]
+async fn post_with_a_customer_key_over_an_insecure_transport_is_400() {
+    let world = world();
+    let mut request = keyed_form().request("named", "value");
+    request.extensions_mut().insert(Transport::Insecure);
+    let answer = world.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("secure connection"));
+    let read = world.ask(alice(Method::GET, "/named/k").sse_c(1), "").await;
+    read.is(404, "NoSuchKey");
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn put_signed_and_get_signed_are_200_with_echo() {
         assert_eq!(get.header("etag"), put.header("etag"));
         assert_eq!(
             (get.header("etag").len(), get.header("accept-ranges")),
-            (34, "bytes")
+            (38, "bytes")
         );
         assert_eq!(get.header("last-modified"), "Fri, 15 Jan 2027 08:00:00 GMT");
         assert_eq!(get.header("content-type"), "binary/octet-stream");

@@ -11,10 +11,15 @@ const PART: usize = 5 << 20;
 impl World {
     /// Changes the closed index as an attacker would.
     async fn attack(self, statements: &str) -> Self {
+        self.change(|conn| conn.execute_batch(statements).unwrap())
+            .await
+    }
+
+    async fn change(self, change: impl FnOnce(&Connection)) -> Self {
         self.store.close().await.unwrap();
         let path = self.dir.path().join("store/index.sqlite3");
         let conn = Connection::open(path).unwrap();
-        conn.execute_batch(statements).unwrap();
+        change(&conn);
         drop(conn);
         self.restart().await
     }
@@ -141,6 +146,33 @@ async fn rows_cannot_be_swapped_or_altered() {
         let world = world.attack(&attack).await;
         let read = world.get("a").await;
         assert!(read.is_err(), "{attack}");
+    }
+}
+
+#[tokio::test]
+async fn any_flipped_byte_of_a_row_is_refused() {
+    let mut world = world().await;
+    world.put("a", &value(20, 1)).await;
+    for column in ["head", "inline"] {
+        let read = format!("SELECT {column} FROM bodies WHERE id = {BODY_A}");
+        let write = format!("UPDATE bodies SET {column} = ?1 WHERE id = {BODY_A}");
+        let mut good: Vec<u8> = Vec::new();
+        world = world
+            .change(|conn| good = conn.query_row(&read, [], |row| row.get(0)).unwrap())
+            .await;
+        assert!(good.len() > 50, "{column}");
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            world = world
+                .change(|conn| assert_eq!(conn.execute(&write, [bad]).unwrap(), 1))
+                .await;
+            assert!(world.get("a").await.is_err(), "{column} at {at}");
+        }
+        world = world
+            .change(|conn| assert_eq!(conn.execute(&write, [&good]).unwrap(), 1))
+            .await;
+        assert_eq!(world.get("a").await.unwrap(), value(20, 1));
     }
 }
 
