@@ -4,12 +4,16 @@
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
 mod credentials;
+mod jwks;
 mod s3;
 mod sections;
 mod units;
 
 pub(crate) use credentials::CredentialSection;
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
+pub(crate) use jwks::JwksSection;
+pub(crate) use sections::{
+    Config, Durability, KeySource, LogFormat, LogSection, SessionSection, TlsSection,
+};
 
 pub(crate) use units::Span;
 
@@ -178,6 +182,8 @@ mod tests {
             "[s3]\nupload_life = \"0\"",
             "[s3]\nobject_downloads_max = 0",
             "[s3]\nbody_rate_min = \"2GiB\"",
+            "[[key_source]]\nname = \"a\"",
+            "[jwks]\nkeys_max = 0",
             "[api.tls]\ncertificate_file = \"cert.pem\"",
             "[s3]\npublic_url = \"http://objects.example.org\"\n\
              [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",

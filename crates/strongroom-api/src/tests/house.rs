@@ -14,6 +14,7 @@ use strongroom::{Parts, Rules, Vault};
 use strongroom_audit::{Durability, Limits, Log};
 use strongroom_core::time::Clock;
 use strongroom_core::{Subject, Token, UnixMillis, VaultId};
+use strongroom_jwks::{self as jwks, KeySources};
 use strongroom_keyring::Keyring;
 use strongroom_objects::{Embedded, EmbeddedConfig, SigningSecret};
 use strongroom_records::{Sqlite, SqliteConfig};
@@ -123,8 +124,9 @@ impl House {
             body_bytes_max: BODY_BYTES_MAX,
             body_time_max: BODY_TIME_MAX,
         };
-        let verifier = Arc::new(verifier(&signer));
-        let api = Api::new(Arc::new(vault), verifier, clock, config, &mut rng());
+        let keys = KeySources::new(verifier(&signer), Vec::new(), jwks::Limits::default(), 0);
+        let keys = Arc::new(keys.unwrap());
+        let api = Api::new(Arc::new(vault), keys, clock, config, &mut rng());
         Self {
             dir,
             log,

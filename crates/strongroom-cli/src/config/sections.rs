@@ -1,6 +1,7 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
 use super::credentials::CredentialSection;
+use super::jwks::{self, JwksSection};
 use super::s3::S3Section;
 use super::units::{Size, Span};
 use anyhow::{bail, ensure};
@@ -21,6 +22,7 @@ pub(crate) struct Config {
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
+    pub(crate) jwks: JwksSection,
     pub(crate) session: SessionSection,
     pub(crate) grants: GrantsSection,
     pub(crate) urls: UrlsSection,
@@ -76,7 +78,12 @@ impl From<SubjectName> for Subject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySource {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    #[serde(default)]
+    pub(crate) jwks_ca_file: Option<PathBuf>,
     #[serde(default = "all_subjects")]
     pub(crate) subjects: Vec<SubjectName>,
     #[serde(default)]
@@ -193,6 +200,7 @@ impl Default for Config {
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
+            jwks: JwksSection::default(),
             session: SessionSection::default(),
             grants: GrantsSection::default(),
             urls: UrlsSection::default(),
@@ -361,6 +369,8 @@ impl Config {
             "tokens.lifetime: 0, or at least urls.upload"
         );
         self.s3.check()?;
+        self.jwks.check()?;
+        jwks::check_sources(&self.key_source)?;
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"

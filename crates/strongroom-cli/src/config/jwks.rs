@@ -1,0 +1,197 @@
+//! `[jwks]`: how the keys of `key_source.jwks_url` are fetched.
+
+use super::sections::KeySource;
+use super::units::{Size, Span};
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use std::time::Duration;
+use strongroom_jwks::JwksUrl;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JwksSection {
+    pub(crate) stale_max: Span,
+    pub(crate) refresh: Span,
+    pub(crate) refresh_max: Span,
+    pub(crate) fetch_interval_min: Span,
+    pub(crate) timeout: Span,
+    pub(crate) body_bytes_max: Size,
+    pub(crate) keys_max: usize,
+}
+
+impl Default for JwksSection {
+    fn default() -> Self {
+        Self {
+            stale_max: Span::secs(24 * 3_600),
+            refresh: Span::secs(5 * 60),
+            refresh_max: Span::secs(3_600),
+            fetch_interval_min: Span::secs(30),
+            timeout: Span::secs(5),
+            body_bytes_max: Size::kib(64),
+            keys_max: 32,
+        }
+    }
+}
+
+/// An issuer that is down longer than this is not coming back, and its keys are long replaced.
+const STALE_MAX: Duration = Duration::from_hours(30 * 24);
+/// Requests wait for a fetch, so it must not last.
+const TIMEOUT_MAX: Duration = Duration::from_mins(1);
+/// Each is tried for a JWT that names no key.
+const KEYS_MAX: usize = 256;
+
+impl JwksSection {
+    /// What types alone cannot say.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let second = Duration::from_secs(1);
+        ensure!(
+            self.refresh.0 >= second && self.refresh.0 <= self.refresh_max.0,
+            "jwks.refresh: at least 1 s and at most jwks.refresh_max"
+        );
+        ensure!(
+            self.refresh_max.0 <= self.stale_max.0 && self.stale_max.0 <= STALE_MAX,
+            "jwks.stale_max: at least jwks.refresh_max and at most 30 days"
+        );
+        ensure!(
+            self.fetch_interval_min.0 >= second && self.fetch_interval_min.0 <= self.refresh_max.0,
+            "jwks.fetch_interval_min: at least 1 s and at most jwks.refresh_max"
+        );
+        ensure!(
+            self.timeout.0 >= second && self.timeout.0 <= TIMEOUT_MAX,
+            "jwks.timeout: 1 s to 60 s"
+        );
+        ensure!(
+            (Size::kib(1).0..=Size::mib(4).0).contains(&self.body_bytes_max.0),
+            "jwks.body_bytes_max: 1 KiB to 4 MiB"
+        );
+        ensure!(
+            (1..=KEYS_MAX).contains(&self.keys_max),
+            "jwks.keys_max: 1 to {KEYS_MAX}"
+        );
+        Ok(())
+    }
+}
+
+/// Where each source's keys come from. Errors name the key and, as there are several tables, the
+/// entry.
+pub(super) fn check_sources(sources: &[KeySource]) -> anyhow::Result<()> {
+    for (index, source) in sources.iter().enumerate() {
+        let at = |key: &str| format!("key_source {} {key}", index + 1);
+        let Some(url) = &source.jwks_url else {
+            ensure!(
+                !source.public_key_files.is_empty(),
+                "{}: at least one, or jwks_url",
+                at("public_key_files")
+            );
+            ensure!(
+                source.jwks_ca_file.is_none(),
+                "{}: without jwks_url it is of no use",
+                at("jwks_ca_file")
+            );
+            continue;
+        };
+        let url = JwksUrl::parse(url).with_context(|| at("jwks_url"))?;
+        ensure!(
+            url.is_https() || source.jwks_ca_file.is_none(),
+            "{}: jwks_url is plain http, where nobody has a certificate",
+            at("jwks_ca_file")
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about one source with these lines.
+    fn said(lines: &str) -> String {
+        let text = format!("name = \"a\"\n{lines}\n");
+        let source: KeySource = toml::from_str(&text).unwrap();
+        check_sources(&[source]).map_or_else(|error| format!("{error:#}"), |()| String::new())
+    }
+
+    #[test]
+    fn keys_come_from_files_from_a_url_or_from_both() {
+        let files = "public_key_files = [\"a.pem\"]";
+        let url = "jwks_url = \"https://issuer.example/keys\"";
+        let ca = "jwks_ca_file = \"ca.pem\"";
+        for sound in [
+            files,
+            url,
+            &format!("{files}\n{url}"),
+            &format!("{url}\n{ca}"),
+            "jwks_url = \"http://localhost:3000/keys\"",
+        ] {
+            assert_eq!(said(sound), "", "{sound}");
+        }
+        for (bad, expected) in [
+            ("", "key_source 1 public_key_files"),
+            ("public_key_files = []", "key_source 1 public_key_files"),
+            (&format!("{files}\n{ca}"), "key_source 1 jwks_ca_file"),
+            (
+                "jwks_url = \"http://issuer.example/keys\"",
+                "key_source 1 jwks_url: https",
+            ),
+            (
+                "jwks_url = \"http://10.1.2.3/keys\"",
+                "key_source 1 jwks_url: https",
+            ),
+            (
+                "jwks_url = \"keys.json\"",
+                "key_source 1 jwks_url: an absolute",
+            ),
+            (
+                "jwks_url = \"https://u:p@issuer.example/\"",
+                "key_source 1 jwks_url: no user",
+            ),
+            (
+                &format!("jwks_url = \"http://localhost/\"\n{ca}"),
+                "key_source 1 jwks_ca_file",
+            ),
+        ] {
+            let said = said(bad);
+            assert!(said.starts_with(expected), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn limits_out_of_range_are_refused_with_their_key() {
+        for (lines, key) in [
+            ("refresh = \"0\"", "jwks.refresh:"),
+            ("refresh = \"2h\"", "jwks.refresh:"),
+            ("stale_max = \"59m\"", "jwks.stale_max:"),
+            ("stale_max = \"31d\"", "jwks.stale_max:"),
+            ("fetch_interval_min = \"999ms\"", "jwks.fetch_interval_min:"),
+            ("fetch_interval_min = \"2h\"", "jwks.fetch_interval_min:"),
+            ("timeout = \"0\"", "jwks.timeout:"),
+            ("timeout = \"61s\"", "jwks.timeout:"),
+            ("body_bytes_max = \"1B\"", "jwks.body_bytes_max:"),
+            ("body_bytes_max = \"5MiB\"", "jwks.body_bytes_max:"),
+            ("keys_max = 0", "jwks.keys_max:"),
+            ("keys_max = 257", "jwks.keys_max:"),
+        ] {
+            let section: JwksSection = toml::from_str(lines).unwrap();
+            let said = section.check().unwrap_err().to_string();
+            assert!(said.starts_with(key), "{lines}: {said}");
+        }
+        JwksSection::default().check().unwrap();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library() {
+        let (ours, theirs) = (JwksSection::default(), strongroom_jwks::Limits::default());
+        assert_eq!(
+            (ours.stale_max.0, ours.refresh.0, ours.refresh_max.0),
+            (theirs.stale_max, theirs.refresh, theirs.refresh_max)
+        );
+        assert_eq!(
+            (ours.fetch_interval_min.0, ours.timeout.0),
+            (theirs.fetch_interval_min, theirs.timeout)
+        );
+        assert_eq!(
+            (ours.body_bytes_max.as_usize(), ours.keys_max),
+            (theirs.body_bytes_max, theirs.keys_max)
+        );
+    }
+}
