@@ -203,7 +203,8 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
     }
 }
 
-fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
+/// Reads the keys of all sources.
+pub(crate) fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
     let mut sources = Vec::new();
     for source in &config.key_source {
         let mut keys = Vec::new();

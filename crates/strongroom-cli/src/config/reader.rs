@@ -198,6 +198,7 @@ impl<'a> At<'a> {
     /// What is known of the table's keys, with those that are not known noted.
     fn entries(self, entries: &'a [Entry], known: Option<&'static [&'static str]>) -> Entries<'a> {
         if let Some(known) = known {
+            self.findings.know(&self.node.path, known);
             for entry in entries {
                 let is_known = known.contains(&entry.key.as_str());
                 if entry.value.is_live() && !is_known {

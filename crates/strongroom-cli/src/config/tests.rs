@@ -314,6 +314,76 @@ fn a_listener_on_every_address_needs_a_name() {
     }
 }
 
+#[test]
+fn what_is_shown_is_every_key_with_its_origin_and_loads_again() {
+    let text = "data_dir = \"d\"\n[api]\npublic_url = \"https://a\"\n\n[api.tls]\n\
+                certificate_file = \"c\"\nkey_file = \"k\"\n[[key_source]]\nname = \"a \\\" # b\"\n\
+                public_key_files = [\"x\", \"y\"]\n";
+    let overrides = owned(&[
+        ("STRONGROOM__GRANTS__MAX", "90m"),
+        (
+            "STRONGROOM__S3__CREDENTIAL",
+            "[{name = \"b\", access_key_id = \"AAA\", secret_access_key_file = \"s\"}]",
+        ),
+    ]);
+    let shown = source(text, &overrides).show().unwrap();
+    for line in [
+        "# Configuration in effect, from a.toml. ",
+        "data_dir = \"d\"  # a.toml:1",
+        "shutdown_s = 30  # default",
+        "[api]",
+        "listen = \"127.0.0.1:37766\"  # default",
+        "public_url = \"https://a\"  # a.toml:3",
+        "[api.tls]",
+        "key_file = \"k\"  # a.toml:7",
+        "# secret_access_key_file is not set",
+        "[[s3.credential]]",
+        "access_key_id = \"AAA\"  # environment: STRONGROOM__S3__CREDENTIAL",
+        "buckets = [\"*\"]  # default",
+        "[[key_source]]",
+        "public_key_files = [\"x\", \"y\"]  # a.toml:10",
+        "subjects = [\"user\", \"application\", \"developer\"]  # default",
+        "# iss is not set",
+        "default = \"15m\"  # default",
+        "max = \"90m\"  # environment: STRONGROOM__GRANTS__MAX",
+    ] {
+        assert!(
+            shown.lines().any(|found| found.starts_with(line)),
+            "{line}\n{shown}"
+        );
+    }
+    let config = source(text, &overrides).parse(|_, _| ()).unwrap();
+    assert_eq!(parse_with(&shown, &[]).unwrap(), config);
+}
+
+#[test]
+fn the_example_lists_the_keys_that_there_are() {
+    let example = include_str!("../../../../strongroom.example.toml");
+    let credential = "[[s3.credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
+                      secret_access_key_file = \"s\"\n";
+    let tls = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
+    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = []\n");
+    let mut inside = "";
+    let mut shown = source(&text, &[]).show().unwrap();
+    shown.push('\n');
+    for line in shown.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            inside = header.trim_matches(['[', ']']);
+            assert!(example.contains(line), "{line} is not in the example");
+        } else if let Some(key) = line.split(" = ").next().filter(|_| line.contains(" = ")) {
+            let written = |found: &str| {
+                found
+                    .trim_start_matches("# ")
+                    .starts_with(&format!("{key} = "))
+            };
+            assert!(
+                example.lines().any(written),
+                "{key} of {inside} is not in the example"
+            );
+        }
+    }
+}
+
 /// Pieces of the configuration, sound or not, in any order.
 fn pieces() -> impl Strategy<Value = String> {
     let example = include_str!("../../../../strongroom.example.toml");
@@ -331,6 +401,9 @@ fn pieces() -> impl Strategy<Value = String> {
         "a.b.c = {d = [1, {e = 2}]}",
         "\u{0}",
         "x = 1e999",
+        "access_key_id = \"\\\"# \\n\"",
+        "name = \"\u{7f}\"",
+        "iss = \"\"\"a\nb\"\"\"",
     ]);
     proptest::collection::vec(proptest::sample::select(lines), 0..30)
         .prop_map(|lines| lines.join("\n"))
@@ -343,6 +416,37 @@ proptest! {
         name in "STRONGROOM__[A-Z0-9_]{0,20}",
         value in ".{0,20}",
     ) {
-        let _ = read_text(&text, &[(name, value)]);
+        let shown = show_text(&text, &[(name, value)]);
+        prop_assert!(shown.map_or_else(|error| error.is::<Faults>(), |_| true));
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_whatever_the_values_are(
+        texts in proptest::collection::vec("(?s).{0,20}", 6),
+        list in proptest::collection::vec("(?s).{0,8}", 0..3),
+        numbers in any::<[u32; 4]>(),
+        truth in any::<bool>(),
+    ) {
+        let [data_dir, region, issuer, name, key, iss] = <[_; 6]>::try_from(texts).unwrap();
+        let mut config = Config { dir: "/".into(), data_dir: data_dir.into(), ..Config::default() };
+        config.shutdown_s = numbers[0].into();
+        config.session.leeway = Span::secs(numbers[1].into());
+        config.session.allow_unbounded = truth;
+        config.records.cache = units::Size(numbers[2].into());
+        config.api.connections_max = usize::try_from(numbers[3]).unwrap();
+        config.s3.region = region;
+        config.s3.cors_origins = list.clone();
+        config.client.issuer = truth.then_some(issuer);
+        config.key_source = toml::from_str::<Config>("[[key_source]]\nname = \"\"\npublic_key_files = []")
+            .unwrap()
+            .key_source;
+        config.key_source[0].name = name;
+        config.key_source[0].public_key_files = list.into_iter().chain([key]).map(Into::into).collect();
+        config.key_source[0].iss = Some(iss);
+        let text = toml::to_string(&config).unwrap();
+        let shown = show_text(&text, &[]).unwrap();
+        let mut source = source(&shown, &[]);
+        source.dir = "/".into();
+        prop_assert_eq!(source.parse(|_, _| ()).unwrap(), config);
     }
 }
