@@ -3,7 +3,6 @@
 mod files;
 
 use crate::config::{self, Checks, Config, Faults};
-use crate::process::say;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::Write;
@@ -64,7 +63,8 @@ impl ConfigCommand {
                     json!({ "file": shown, "faults": faults.lines() })
                 )?;
             }
-            Some(_) => say(&format!("{shown}:")),
+            // They are told where every failure is.
+            Some(_) => {}
         }
         result.map(drop)
     }

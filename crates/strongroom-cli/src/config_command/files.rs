@@ -40,7 +40,10 @@ pub(super) fn check(config: &Config, checks: &mut Checks) {
 
 fn note<T>(checks: &mut Checks, key: &str, result: anyhow::Result<T>) {
     if let Err(error) = result {
-        checks.require(false, &[key], format!("{error:#}"));
+        let message = format!("{error:#}");
+        // Whoever opened it may have named it too.
+        let message = message.trim_start_matches(&format!("{key}: "));
+        checks.require(false, &[key], message);
     }
 }
 
