@@ -4,6 +4,7 @@ mod addresses;
 mod key_sources;
 
 pub(crate) use addresses::Urls;
+pub(crate) use key_sources::open as open_key_sources;
 
 use crate::client::Surroundings;
 use crate::config::{self, Config};
@@ -64,8 +65,7 @@ impl Serve {
             Some(dev) => dev.config_file(),
             None => config::find_required(find)?,
         };
-        let config = config::load(&path, overrides)?;
-        config.check_listeners(self.behind_proxy)?;
+        let config = config::load_to_serve(&path, overrides, self.behind_proxy)?;
         start_logging(&config.log)?;
         let listeners = Listeners::bind(&config).await?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
@@ -100,7 +100,7 @@ async fn serve(
         lock,
     } = stores;
     let clock: Arc<dyn Clock> = clock;
-    let keys = Arc::new(key_sources::open(config)?);
+    let keys = Arc::new(open_key_sources(config)?);
     let s3_router = transport::told(objects.router(), behind_proxy);
     let vault = Vault::open(Parts {
         keyring,

@@ -5,8 +5,10 @@
     reason = "a test's helper fails as the test does, by panicking"
 )]
 
+mod about;
 mod bodies;
 mod cli;
+mod configuration;
 mod crash;
 mod credentials;
 mod damage;

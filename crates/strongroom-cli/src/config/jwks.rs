@@ -1,13 +1,13 @@
 //! `[jwks]`: how the keys of `key_source.jwks_url` are fetched.
 
+use super::faults::Checks;
 use super::sections::KeySource;
 use super::units::{Size, Span};
-use anyhow::{Context, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use strongroom_jwks::JwksUrl;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct JwksSection {
     pub(crate) stale_max: Span,
@@ -42,62 +42,81 @@ const KEYS_MAX: usize = 256;
 
 impl JwksSection {
     /// What types alone cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, checks: &mut Checks) {
         let second = Duration::from_secs(1);
-        ensure!(
-            self.refresh.0 >= second && self.refresh.0 <= self.refresh_max.0,
-            "jwks.refresh: at least 1 s and at most jwks.refresh_max"
+        let pairs = [
+            (
+                "jwks.refresh",
+                self.refresh,
+                "jwks.refresh_max",
+                self.refresh_max,
+            ),
+            (
+                "jwks.fetch_interval_min",
+                self.fetch_interval_min,
+                "jwks.refresh_max",
+                self.refresh_max,
+            ),
+            (
+                "jwks.refresh_max",
+                self.refresh_max,
+                "jwks.stale_max",
+                self.stale_max,
+            ),
+        ];
+        for (less, value, more, most) in pairs {
+            checks.require(value.0 >= second, &[less], "at least 1 s is wanted");
+            let message = format!("at most {more} is wanted");
+            checks.require(value.0 <= most.0, &[less, more], message);
+        }
+        checks.require(
+            self.stale_max.0 <= STALE_MAX,
+            &["jwks.stale_max"],
+            "at most 30d",
         );
-        ensure!(
-            self.refresh_max.0 <= self.stale_max.0 && self.stale_max.0 <= STALE_MAX,
-            "jwks.stale_max: at least jwks.refresh_max and at most 30 days"
-        );
-        ensure!(
-            self.fetch_interval_min.0 >= second && self.fetch_interval_min.0 <= self.refresh_max.0,
-            "jwks.fetch_interval_min: at least 1 s and at most jwks.refresh_max"
-        );
-        ensure!(
+        checks.require(
             self.timeout.0 >= second && self.timeout.0 <= TIMEOUT_MAX,
-            "jwks.timeout: 1 s to 60 s"
+            &["jwks.timeout"],
+            "1 s to 60 s are wanted",
         );
-        ensure!(
+        checks.require(
             (Size::kib(1).0..=Size::mib(4).0).contains(&self.body_bytes_max.0),
-            "jwks.body_bytes_max: 1 KiB to 4 MiB"
+            &["jwks.body_bytes_max"],
+            "1KiB to 4MiB are wanted",
         );
-        ensure!(
+        checks.require(
             (1..=KEYS_MAX).contains(&self.keys_max),
-            "jwks.keys_max: 1 to {KEYS_MAX}"
+            &["jwks.keys_max"],
+            format!("1 to {KEYS_MAX} are wanted"),
         );
-        Ok(())
     }
 }
 
-/// Where each source's keys come from. Errors name the key and, as there are several tables, the
-/// entry.
-pub(super) fn check_sources(sources: &[KeySource]) -> anyhow::Result<()> {
+/// Where each source's keys come from.
+pub(super) fn check_sources(sources: &[KeySource], checks: &mut Checks) {
     for (index, source) in sources.iter().enumerate() {
         let at = |key: &str| format!("key_source {} {key}", index + 1);
-        let Some(url) = &source.jwks_url else {
-            ensure!(
-                !source.public_key_files.is_empty(),
-                "{}: at least one, or jwks_url",
-                at("public_key_files")
-            );
-            ensure!(
-                source.jwks_ca_file.is_none(),
-                "{}: without jwks_url it is of no use",
-                at("jwks_ca_file")
-            );
-            continue;
+        let (files, url_key, ca) = (at("public_key_files"), at("jwks_url"), at("jwks_ca_file"));
+        checks.require(
+            source.jwks_url.is_some() || !source.public_key_files.is_empty(),
+            &[&files],
+            "at least one is wanted, or jwks_url",
+        );
+        let url = source.jwks_url.as_deref().map(JwksUrl::parse);
+        if let Some(Err(error)) = &url {
+            checks.require(false, &[&url_key], error.to_string());
+        }
+        let useful = match &url {
+            None => false,
+            Some(Ok(url)) => url.is_https(),
+            Some(Err(_)) => true,
         };
-        let url = JwksUrl::parse(url).with_context(|| at("jwks_url"))?;
-        ensure!(
-            url.is_https() || source.jwks_ca_file.is_none(),
-            "{}: jwks_url is plain http, where nobody has a certificate",
-            at("jwks_ca_file")
+        checks.require(
+            useful || source.jwks_ca_file.is_none(),
+            &[&ca, &url_key],
+            "of use with an https jwks_url alone",
         );
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -108,7 +127,9 @@ mod tests {
     fn said(lines: &str) -> String {
         let text = format!("name = \"a\"\n{lines}\n");
         let source: KeySource = toml::from_str(&text).unwrap();
-        check_sources(&[source]).map_or_else(|error| format!("{error:#}"), |()| String::new())
+        let mut checks = Checks::default();
+        check_sources(&[source], &mut checks);
+        checks.told().join("\n")
     }
 
     #[test]
@@ -131,11 +152,11 @@ mod tests {
             (&format!("{files}\n{ca}"), "key_source 1 jwks_ca_file"),
             (
                 "jwks_url = \"http://issuer.example/keys\"",
-                "key_source 1 jwks_url: https",
+                "key_source 1 jwks_url: https is wanted",
             ),
             (
                 "jwks_url = \"http://10.1.2.3/keys\"",
-                "key_source 1 jwks_url: https",
+                "key_source 1 jwks_url: https is wanted",
             ),
             (
                 "jwks_url = \"keys.json\"",
@@ -155,27 +176,33 @@ mod tests {
         }
     }
 
+    fn checked(section: &JwksSection) -> String {
+        let mut checks = Checks::default();
+        section.check(&mut checks);
+        checks.told().join("\n")
+    }
+
     #[test]
     fn limits_out_of_range_are_refused_with_their_key() {
         for (lines, key) in [
-            ("refresh = \"0\"", "jwks.refresh:"),
-            ("refresh = \"2h\"", "jwks.refresh:"),
-            ("stale_max = \"59m\"", "jwks.stale_max:"),
-            ("stale_max = \"31d\"", "jwks.stale_max:"),
-            ("fetch_interval_min = \"999ms\"", "jwks.fetch_interval_min:"),
-            ("fetch_interval_min = \"2h\"", "jwks.fetch_interval_min:"),
-            ("timeout = \"0\"", "jwks.timeout:"),
-            ("timeout = \"61s\"", "jwks.timeout:"),
-            ("body_bytes_max = \"1B\"", "jwks.body_bytes_max:"),
-            ("body_bytes_max = \"5MiB\"", "jwks.body_bytes_max:"),
-            ("keys_max = 0", "jwks.keys_max:"),
-            ("keys_max = 257", "jwks.keys_max:"),
+            ("refresh = \"0\"", "jwks.refresh"),
+            ("refresh = \"2h\"", "jwks.refresh"),
+            ("stale_max = \"59m\"", "jwks.refresh_max, jwks.stale_max"),
+            ("stale_max = \"31d\"", "jwks.stale_max"),
+            ("fetch_interval_min = \"999ms\"", "jwks.fetch_interval_min"),
+            ("fetch_interval_min = \"2h\"", "jwks.fetch_interval_min"),
+            ("timeout = \"0\"", "jwks.timeout"),
+            ("timeout = \"61s\"", "jwks.timeout"),
+            ("body_bytes_max = \"1B\"", "jwks.body_bytes_max"),
+            ("body_bytes_max = \"5MiB\"", "jwks.body_bytes_max"),
+            ("keys_max = 0", "jwks.keys_max"),
+            ("keys_max = 257", "jwks.keys_max"),
         ] {
             let section: JwksSection = toml::from_str(lines).unwrap();
-            let said = section.check().unwrap_err().to_string();
+            let said = checked(&section);
             assert!(said.starts_with(key), "{lines}: {said}");
         }
-        JwksSection::default().check().unwrap();
+        assert_eq!(checked(&JwksSection::default()), "");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use strongroom_session::{KeySourceConfig, PublicKey, Rules, Verifier};
 const CA_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads every key file. Nobody is asked for keys yet.
-pub(super) fn open(config: &Config) -> anyhow::Result<KeySources> {
+pub(crate) fn open(config: &Config) -> anyhow::Result<KeySources> {
     let mut sources = Vec::new();
     let mut issuers = Vec::new();
     for source in &config.key_source {
