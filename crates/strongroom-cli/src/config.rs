@@ -6,6 +6,7 @@
 mod credentials;
 mod document;
 mod faults;
+mod http;
 mod log_level;
 mod reader;
 mod s3;
@@ -15,6 +16,7 @@ mod units;
 
 pub(crate) use credentials::CredentialSection;
 pub(crate) use faults::{Checks, Faults};
+pub(crate) use http::proxies;
 pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
 pub(crate) use units::Span;
 

@@ -270,6 +270,21 @@ fn impossible_values_are_refused() {
         "[s3]\nupload_life = \"0\"",
         "[s3]\nobject_downloads_max = 0",
         "[s3]\nbody_rate_min = \"2GiB\"",
+        "trusted_proxies = [\"proxy.example\"]",
+        "trusted_proxies = [\"10.0.0.0/33\"]",
+        "[api]\nhost_names = [\"https://vault.example.org\"]",
+        "[s3]\nhost_names = [\"\"]",
+        "[api]\npublic_url = \"https://me@vault.example.org\"",
+        "[api]\nheader_bytes_max = \"4KiB\"",
+        "[s3]\nheader_bytes_max = \"2MiB\"",
+        "[api]\nheaders_max = 101",
+        "[api]\nuri_bytes_max = \"17KiB\"",
+        "[api]\nrequests_max = 0",
+        "[api]\nconnections_max = 0",
+        "[api]\nconnections_per_client_max = 0",
+        "[s3]\nhandshakes_max = 0",
+        "[s3]\nhandshake_time_max = \"0\"",
+        "[api]\nidle_max = \"0\"",
         "[api.tls]\ncertificate_file = \"cert.pem\"",
         "[s3]\npublic_url = \"http://objects.example.org\"\n\
          [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
@@ -299,18 +314,22 @@ fn plain_http_leaves_loopback_behind_a_proxy_only() {
         "{said}"
     );
     assert!(said.contains("a.toml:4:10: s3.listen"), "{said}");
-    assert_eq!(listeners(open, true), "");
+    let said = listeners(open, true);
+    assert!(said.contains("a.toml: trusted_proxies: wanted"), "{said}");
+    let proxied = format!("trusted_proxies = [\"192.0.2.9\"]\n{open}");
+    assert_eq!(listeners(&proxied, true), "");
+    assert_ne!(listeners(&proxied, false), "");
     assert_eq!(listeners(&format!("{open}{TLS}"), false), "");
     assert_eq!(listeners("", false), "");
 }
 
 #[test]
 fn a_listener_on_every_address_needs_a_name() {
-    let every = "[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
+    let every = "trusted_proxies = [\"192.0.2.9\"]\n[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
                  [s3]\nlisten = \"[::]:2\"\n";
     for behind_proxy in [false, true] {
         let said = listeners(&format!("{every}{TLS}"), behind_proxy);
-        assert!(said.contains("a.toml:5:10: s3.public_url"), "{said}");
+        assert!(said.contains("a.toml:6:10: s3.public_url"), "{said}");
     }
 }
 
