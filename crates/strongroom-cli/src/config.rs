@@ -7,6 +7,7 @@ mod credentials;
 mod document;
 mod faults;
 mod http;
+mod jwks;
 mod log_level;
 mod reader;
 mod s3;
@@ -17,7 +18,10 @@ mod units;
 pub(crate) use credentials::CredentialSection;
 pub(crate) use faults::{Checks, Faults};
 pub(crate) use http::proxies;
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
+pub(crate) use jwks::JwksSection;
+pub(crate) use sections::{
+    Config, Durability, KeySource, LogFormat, LogSection, SessionSection, TlsSection,
+};
 pub(crate) use units::Span;
 
 use anyhow::{Context, bail};

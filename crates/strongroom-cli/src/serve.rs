@@ -1,11 +1,13 @@
 //! `strongroom serve`: config → open → serve, readable in one function.
 
 mod addresses;
+mod key_sources;
 
 pub(crate) use addresses::Urls;
+pub(crate) use key_sources::open as open_key_sources;
 
 use crate::client::Surroundings;
-use crate::config::{self, Config, SessionSection};
+use crate::config::{self, Config};
 use crate::dev::DevVault;
 use crate::listener::{self, Door, Limits, Peers, Unreadable};
 use crate::process::start_logging;
@@ -15,7 +17,6 @@ use crate::transport::{self, Told};
 use addresses::{Bound, Listeners, write_ready_file};
 use anyhow::Context;
 use clap::Args;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +25,9 @@ use strongroom_api::{Api, ApiConfig, Front, Origin, Simple};
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_records::RecordStore;
-use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 /// Values are read in larger pieces than headers, which costs fewer system calls.
@@ -98,7 +99,7 @@ async fn serve(
         lock,
     } = stores;
     let clock: Arc<dyn Clock> = clock;
-    let verifier = Arc::new(open_verifier(config)?);
+    let keys = Arc::new(key_sources::open(config)?);
     let s3_router = objects.router();
     let vault = Vault::open(Parts {
         keyring,
@@ -111,8 +112,8 @@ async fn serve(
     let vault = Arc::new(vault.await?);
     let api = Api::new(
         Arc::clone(&vault),
-        verifier,
-        clock,
+        Arc::clone(&keys),
+        Arc::clone(&clock),
         api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
@@ -151,7 +152,9 @@ async fn serve(
         stopping,
         connections.clone(),
     ));
-    let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    let mut background = JoinSet::new();
+    background.spawn(async move { keys.run(&*clock).await });
+    background.spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
     ready(&urls)?;
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
@@ -159,17 +162,13 @@ async fn serve(
     tracing::info!("stopping");
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
-    sweeping.abort();
+    background.abort_all();
     connections.close();
     let drain = Duration::from_secs(config.shutdown_s);
-    if tokio::time::timeout(drain, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            open = connections.len(),
-            "connections were cut after shutdown_s"
-        );
+    let drained = tokio::time::timeout(drain, connections.wait()).await;
+    if drained.is_err() {
+        let open = connections.len();
+        tracing::warn!(open, "connections were cut after shutdown_s");
     }
     let closed = records.close().await;
     audit.close();
@@ -215,43 +214,6 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
                 );
             }
         }
-    }
-}
-
-/// Reads the keys of all sources.
-pub(crate) fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
-    let mut sources = Vec::new();
-    for source in &config.key_source {
-        let mut keys = Vec::new();
-        for file in &source.public_key_files {
-            let path = config.path(file);
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let key = PublicKey::from_pem(&text)
-                .or_else(|error| PublicKey::from_pkcs1_base64(text.trim()).map_err(|_| error));
-            keys.push(key.with_context(|| path.display().to_string())?);
-        }
-        sources.push(KeySourceConfig {
-            name: source.name.clone(),
-            keys,
-            subjects: source
-                .subjects
-                .iter()
-                .map(|subject| (*subject).into())
-                .collect(),
-            iss: source.iss.clone(),
-            aud: source.aud.clone(),
-        });
-    }
-    Verifier::new(sources, session_rules(&config.session)).context("key_source")
-}
-
-fn session_rules(session: &SessionSection) -> strongroom_session::Rules {
-    strongroom_session::Rules {
-        leeway_s: session.leeway.0.as_secs(),
-        allow_unbounded: session.allow_unbounded,
-        lifetime_max_s: session.lifetime_max.0.as_secs(),
-        cache_max: session.cache_max,
-        jwt_bytes_max: session.jwt_bytes_max.as_usize(),
     }
 }
 

@@ -13,6 +13,7 @@ mod crash;
 mod credentials;
 mod damage;
 mod grants;
+mod issuers;
 mod layers;
 mod network;
 mod process;

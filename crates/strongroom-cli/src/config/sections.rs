@@ -3,6 +3,7 @@
 use super::credentials::CredentialSection;
 use super::faults::Checks;
 use super::http::{self, SimpleSection};
+use super::jwks::{self, JwksSection};
 use super::log_level;
 use super::s3::S3Section;
 use super::units::{Size, Span};
@@ -25,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
+    pub(crate) jwks: JwksSection,
     pub(crate) session: SessionSection,
     pub(crate) grants: GrantsSection,
     pub(crate) urls: UrlsSection,
@@ -92,7 +94,12 @@ impl From<SubjectName> for Subject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySource {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    #[serde(default)]
+    pub(crate) jwks_ca_file: Option<PathBuf>,
     #[serde(default = "all_subjects")]
     pub(crate) subjects: Vec<SubjectName>,
     #[serde(default)]
@@ -214,6 +221,7 @@ impl Default for Config {
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
+            jwks: JwksSection::default(),
             session: SessionSection::default(),
             grants: GrantsSection::default(),
             urls: UrlsSection::default(),
@@ -389,6 +397,8 @@ impl Config {
         );
         self.s3.check(checks);
         http::check(self, checks);
+        self.jwks.check(checks);
+        jwks::check_sources(&self.key_source, checks);
         checks.require(
             self.sweep.every.0.as_secs() >= 1,
             &["sweep.every"],

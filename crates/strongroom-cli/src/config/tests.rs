@@ -136,7 +136,7 @@ fn tables_of_a_list_are_read_one_by_one() {
             "a.toml:6:26: key_source 2 public_key_files 2: 4, where a path is wanted",
             "a.toml:7:13: key_source 2 subjects 1: one of user, application, developer is wanted",
             "a.toml:8:1: key_source 3 name: wanted, and not there",
-            "a.toml:8:1: key_source 3 public_key_files: wanted, and not there",
+            "a.toml:8:1: key_source 3 public_key_files: at least one is wanted, or jwks_url",
             "a.toml:9:7: key_source 3 iss: 1, where a text is wanted",
             "a.toml:11:8: s3.credential 1 name: 1 to 64",
             "a.toml:12:17: s3.credential 1 access_key_id: 3 to 128",
@@ -285,6 +285,8 @@ fn impossible_values_are_refused() {
         "[s3]\nhandshakes_max = 0",
         "[s3]\nhandshake_time_max = \"0\"",
         "[api]\nidle_max = \"0\"",
+        "[[key_source]]\nname = \"a\"",
+        "[jwks]\nkeys_max = 0",
         "[api.tls]\ncertificate_file = \"cert.pem\"",
         "[s3]\npublic_url = \"http://objects.example.org\"\n\
          [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
@@ -381,7 +383,7 @@ fn the_example_lists_the_keys_that_there_are() {
     let credential = "[[s3.credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
                       secret_access_key_file = \"s\"\n";
     let tls = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
-    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = []\n");
+    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = [\"a\"]\n");
     let mut inside = "";
     let mut shown = source(&text, &[]).show().unwrap();
     shown.push('\n');

@@ -70,11 +70,11 @@ fn check_sources(config: &Config, checks: &mut Checks) {
     for (index, source) in config.key_source.iter().enumerate() {
         let mut alone = config.clone();
         alone.key_source = vec![source.clone()];
-        let opened = serve::open_verifier(&alone);
+        let opened = serve::open_key_sources(&alone);
         sound &= opened.is_ok();
         note(checks, &format!("key_source {}", index + 1), opened);
     }
     if sound {
-        note(checks, "key_source", serve::open_verifier(config));
+        note(checks, "key_source", serve::open_key_sources(config));
     }
 }
