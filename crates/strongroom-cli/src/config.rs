@@ -6,6 +6,7 @@
 mod credentials;
 mod document;
 mod faults;
+mod http;
 mod jwks;
 mod log_level;
 mod reader;
@@ -16,6 +17,7 @@ mod units;
 
 pub(crate) use credentials::CredentialSection;
 pub(crate) use faults::{Checks, Faults};
+pub(crate) use http::proxies;
 pub(crate) use jwks::JwksSection;
 pub(crate) use sections::{
     Config, Durability, KeySource, LogFormat, LogSection, SessionSection, TlsSection,

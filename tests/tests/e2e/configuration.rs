@@ -89,7 +89,10 @@ fn a_sound_configuration_is_found_so_while_the_vault_runs() {
             .unwrap()
             .ends_with("strongroom.toml: ok\n")
     );
-    let open = [("STRONGROOM__API__LISTEN", "192.0.2.1:1")];
+    let open = [
+        ("STRONGROOM__API__LISTEN", "192.0.2.1:1"),
+        ("STRONGROOM__TRUSTED_PROXIES", "[\"192.0.2.2\"]"),
+    ];
     let output = config(&vault, &["config", "check"], &open);
     assert!(said(&output).contains("environment: STRONGROOM__API__LISTEN: api.listen: plain HTTP"));
     let output = config(&vault, &["config", "check", "--behind-proxy"], &open);

@@ -136,7 +136,7 @@ fn tables_of_a_list_are_read_one_by_one() {
             "a.toml:6:26: key_source 2 public_key_files 2: 4, where a path is wanted",
             "a.toml:7:13: key_source 2 subjects 1: one of user, application, developer is wanted",
             "a.toml:8:1: key_source 3 name: wanted, and not there",
-            "a.toml:8:1: key_source 3 public_key_files: wanted, and not there",
+            "a.toml:8:1: key_source 3 public_key_files: at least one is wanted, or jwks_url",
             "a.toml:9:7: key_source 3 iss: 1, where a text is wanted",
             "a.toml:11:8: s3.credential 1 name: 1 to 64",
             "a.toml:12:17: s3.credential 1 access_key_id: 3 to 128",
@@ -270,6 +270,21 @@ fn impossible_values_are_refused() {
         "[s3]\nupload_life = \"0\"",
         "[s3]\nobject_downloads_max = 0",
         "[s3]\nbody_rate_min = \"2GiB\"",
+        "trusted_proxies = [\"proxy.example\"]",
+        "trusted_proxies = [\"10.0.0.0/33\"]",
+        "[api]\nhost_names = [\"https://vault.example.org\"]",
+        "[s3]\nhost_names = [\"\"]",
+        "[api]\npublic_url = \"https://me@vault.example.org\"",
+        "[api]\nheader_bytes_max = \"4KiB\"",
+        "[s3]\nheader_bytes_max = \"2MiB\"",
+        "[api]\nheaders_max = 101",
+        "[api]\nuri_bytes_max = \"17KiB\"",
+        "[api]\nrequests_max = 0",
+        "[api]\nconnections_max = 0",
+        "[api]\nconnections_per_client_max = 0",
+        "[s3]\nhandshakes_max = 0",
+        "[s3]\nhandshake_time_max = \"0\"",
+        "[api]\nidle_max = \"0\"",
         "[[key_source]]\nname = \"a\"",
         "[jwks]\nkeys_max = 0",
         "[api.tls]\ncertificate_file = \"cert.pem\"",
@@ -301,18 +316,22 @@ fn plain_http_leaves_loopback_behind_a_proxy_only() {
         "{said}"
     );
     assert!(said.contains("a.toml:4:10: s3.listen"), "{said}");
-    assert_eq!(listeners(open, true), "");
+    let said = listeners(open, true);
+    assert!(said.contains("a.toml: trusted_proxies: wanted"), "{said}");
+    let proxied = format!("trusted_proxies = [\"192.0.2.9\"]\n{open}");
+    assert_eq!(listeners(&proxied, true), "");
+    assert_ne!(listeners(&proxied, false), "");
     assert_eq!(listeners(&format!("{open}{TLS}"), false), "");
     assert_eq!(listeners("", false), "");
 }
 
 #[test]
 fn a_listener_on_every_address_needs_a_name() {
-    let every = "[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
+    let every = "trusted_proxies = [\"192.0.2.9\"]\n[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
                  [s3]\nlisten = \"[::]:2\"\n";
     for behind_proxy in [false, true] {
         let said = listeners(&format!("{every}{TLS}"), behind_proxy);
-        assert!(said.contains("a.toml:5:10: s3.public_url"), "{said}");
+        assert!(said.contains("a.toml:6:10: s3.public_url"), "{said}");
     }
 }
 
@@ -364,7 +383,7 @@ fn the_example_lists_the_keys_that_there_are() {
     let credential = "[[s3.credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
                       secret_access_key_file = \"s\"\n";
     let tls = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
-    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = []\n");
+    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = [\"a\"]\n");
     let mut inside = "";
     let mut shown = source(&text, &[]).show().unwrap();
     shown.push('\n');
