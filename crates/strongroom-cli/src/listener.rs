@@ -224,7 +224,6 @@ where
     let pace = Pace {
         header_time_max: limits.header_time_max,
         idle_max: limits.idle_max,
-        header_bytes_max: limits.header_bytes_max,
     };
     let stream = Exchange::new(stream, phase.clone(), pace, unreadable, stop.clone());
     let service = service_fn(move |request: Request<Incoming>| {

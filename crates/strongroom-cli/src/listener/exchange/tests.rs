@@ -6,7 +6,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 const PACE: Pace = Pace {
     header_time_max: Duration::from_secs(10),
     idle_max: Duration::from_secs(75),
-    header_bytes_max: 100,
 };
 
 /// A stream, the client's end of it, and what the service would tell it.
@@ -84,23 +83,6 @@ async fn the_next_header_has_its_time_from_its_first_byte() {
     };
     assert_eq!(ended, io::ErrorKind::TimedOut);
     assert_eq!(began.elapsed().as_secs(), 70);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_header_that_does_not_end_is_cut_at_its_limit() {
-    let (mut stream, mut client, phase) = exchange(None);
-    client.write_all(&[b'x'; 400]).await.unwrap();
-    let mut bytes = 0;
-    let ended = loop {
-        match read(&mut stream).await {
-            Ok(count) => bytes += count,
-            Err(error) => break error.kind(),
-        }
-    };
-    assert_eq!((ended, bytes), (io::ErrorKind::InvalidData, 128));
-    // What comes while a request is served is no header.
-    phase.serving();
-    assert_eq!(read(&mut stream).await.unwrap(), 64);
 }
 
 #[tokio::test]
