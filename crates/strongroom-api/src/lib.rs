@@ -7,11 +7,15 @@
 mod answer;
 mod body;
 mod credentials;
+mod docs;
+mod openapi;
+mod public;
 mod request_id;
 mod router;
 mod routes;
 
 pub use credentials::Origin;
+pub use openapi::openapi;
 pub use router::{Api, ApiConfig, router};
 
 #[cfg(test)]

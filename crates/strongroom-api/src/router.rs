@@ -2,6 +2,7 @@
 
 use crate::answer::{Refusal, Success, respond};
 use crate::credentials::{self, Origin};
+use crate::public;
 use crate::request_id::RequestIds;
 use crate::{body, routes};
 use axum::Router;
@@ -26,6 +27,8 @@ pub struct ApiConfig {
     pub body_bytes_max: usize,
     /// Longest time for a body to arrive.
     pub body_time_max: Duration,
+    /// Whether the contract is served, as a document and as a page.
+    pub docs: bool,
 }
 
 /// Everything a handler needs.
@@ -55,6 +58,14 @@ impl Api {
         }
     }
 
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.config
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        self.ids.next()
+    }
+
     pub(crate) fn vault(&self) -> &Vault {
         &self.vault
     }
@@ -63,7 +74,8 @@ impl Api {
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
 
-const ACTIONS: [(&str, Action); 6] = [
+/// Every route that needs credentials, by its path; each takes `POST`.
+pub(crate) const ACTIONS: [(&str, Action); 6] = [
     ("/tokenize", Action::Tokenize),
     ("/detokenize", Action::Detokenize),
     ("/grant/set", Action::GrantSet),
@@ -74,10 +86,12 @@ const ACTIONS: [(&str, Action); 6] = [
 
 /// The API as one service.
 pub fn router(api: Arc<Api>) -> Router {
-    let mut routes = Router::new()
-        .route("/health", axum::routing::get(health).fallback(get_only))
-        .route("/ready", axum::routing::get(ready).fallback(get_only))
-        .fallback(doubled_slashes);
+    let mut routes = Router::new().fallback(doubled_slashes);
+    for (path, public) in public::served(&api) {
+        let handler =
+            move |State(api): State<Arc<Api>>| async move { public::answer(&api, public).await };
+        routes = routes.route(path, axum::routing::get(handler).fallback(get_only));
+    }
     for (path, action) in ACTIONS {
         let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
             serve(api, action, request).await
@@ -92,19 +106,17 @@ pub fn router(api: Arc<Api>) -> Router {
 async fn doubled_slashes(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
     let path = collapse_slashes(request.uri().path());
     let action = ACTIONS.iter().find(|(known, _)| *known == path);
-    match (path.as_str(), action) {
-        (_, Some((_, action))) if request.method() == Method::POST => {
+    let open = public::served(&api).find(|(known, _)| *known == path);
+    match (action, open) {
+        (Some((_, action)), _) if request.method() == Method::POST => {
             serve(api, *action, request).await
         }
-        (_, Some(_)) => method_not_allowed(&api, POST),
-        ("/health" | "/ready", None)
-            if !matches!(*request.method(), Method::GET | Method::HEAD) =>
-        {
+        (Some(_), _) => method_not_allowed(&api, POST),
+        (None, Some(_)) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             method_not_allowed(&api, GET)
         }
-        ("/health", None) => health(State(api)).await,
-        ("/ready", None) => ready(State(api)).await,
-        _ => {
+        (None, Some((_, open))) => public::answer(&api, open).await,
+        (None, None) => {
             let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
             respond(api.ids.next(), None, Err(refusal))
         }
@@ -180,22 +192,6 @@ async fn act(
         Action::MetadataGet => routes::metadata_get(api, &request, &body).await,
         Action::MetadataSet => routes::metadata_set(api, &request, &body).await,
     }
-}
-
-/// The process runs and answers; what is behind it is `/ready`'s business.
-async fn health(State(api): State<Arc<Api>>) -> Response<Body> {
-    respond(api.ids.next(), None, Ok(Success::Empty))
-}
-
-/// Whether requests can be served now.
-async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
-    let faults = api.vault.health().await.faults;
-    let result = if faults.is_empty() {
-        Ok(Success::Empty)
-    } else {
-        Err(Refusal::new(ErrorName::Unavailable, faults.join("; ")))
-    };
-    respond(api.ids.next(), None, result)
 }
 
 async fn post_only(State(api): State<Arc<Api>>) -> Response<Body> {

@@ -142,7 +142,7 @@ pub(crate) fn either_spelling(schema: &mut Schema) {
     }
     demand(
         schema,
-        json!([{ "required": ["tokenId"] }, { "required": ["tokenID"] }]),
+        &json!([{ "required": ["tokenId"] }, { "required": ["tokenID"] }]),
     );
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn either_spelling(schema: &mut Schema) {
 pub(crate) fn one_session(schema: &mut Schema) {
     demand(
         schema,
-        json!([
+        &json!([
             {
                 "required": ["sessionId"],
                 "properties": {
@@ -167,7 +167,7 @@ pub(crate) fn one_session(schema: &mut Schema) {
 }
 
 /// Exactly one of the alternatives, besides what is demanded already.
-fn demand(schema: &mut Schema, one_of: Value) {
+fn demand(schema: &mut Schema, one_of: &Value) {
     let all = schema
         .ensure_object()
         .entry("allOf")

@@ -121,6 +121,7 @@ impl House {
             own_origin: Origin::of(OWN_URL).unwrap(),
             body_bytes_max: BODY_BYTES_MAX,
             body_time_max: BODY_TIME_MAX,
+            docs: true,
         };
         let verifier = Arc::new(verifier(&signer));
         let api = Api::new(Arc::new(vault), verifier, clock, config, &mut rng());
