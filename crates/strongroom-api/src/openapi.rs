@@ -12,8 +12,8 @@ mod operations;
 use crate::public::{PUBLIC, Public};
 use crate::router::ACTIONS;
 use document::{
-    Components, Document, Example, Info, MediaType, Operation, Ordered, PathItem, RequestBody,
-    Response, Tag,
+    Answer, Components, Document, Example, Info, MediaType, Operation, Ordered, PathItem,
+    RequestBody, Response, Tag,
 };
 use operations::Described;
 use serde_json::{Map, Value, json};
@@ -125,15 +125,16 @@ fn action_operation(described: &Described) -> Operation {
         schema: success(Some(described.answer)),
         examples: examples(described.answers()),
     };
-    let mut responses = vec![(
-        "200".to_owned(),
-        Response {
-            description: described.says.to_owned(),
-            headers: headers(&[header::REQUEST_ID, header::SESSION_HASH]),
-            content: one(JSON, answer),
-        },
-    )];
-    responses.extend(failures(&described.errors(), true));
+    let success = Response {
+        description: described.says.to_owned(),
+        headers: headers(&[header::REQUEST_ID, header::SESSION_HASH]),
+        content: one(JSON, answer),
+    };
+    let mut responses = vec![("200".to_owned(), Answer::Here(success))];
+    responses.extend(
+        by_status(&described.errors())
+            .map(|(status, names)| (status.to_string(), Answer::Shared(shared_key(&names)))),
+    );
     Operation {
         id: described.id,
         tags: [described.tag],
@@ -154,21 +155,22 @@ fn action_operation(described: &Described) -> Operation {
 
 fn public_operation(public: Public) -> Operation {
     let told = operations::public(public);
-    let mut responses = vec![(
-        "200".to_owned(),
-        Response {
-            description: told.says.to_owned(),
-            headers: headers(&[header::REQUEST_ID]),
-            content: one(
-                told.content_type,
-                MediaType {
-                    schema: told.schema,
-                    examples: told.examples,
-                },
-            ),
-        },
-    )];
-    responses.extend(failures(told.errors, false));
+    let body = MediaType {
+        schema: told.schema,
+        examples: told.examples,
+    };
+    let success = Response {
+        description: told.says.to_owned(),
+        headers: headers(&[header::REQUEST_ID]),
+        content: one(told.content_type, body),
+    };
+    let mut responses = vec![("200".to_owned(), Answer::Here(success))];
+    responses.extend(by_status(told.errors).map(|(status, names)| {
+        (
+            status.to_string(),
+            Answer::Here(failure(status, &names, false)),
+        )
+    }));
     Operation {
         id: told.id,
         tags: ["service"],
@@ -203,16 +205,40 @@ fn success(data: Option<&str>) -> Value {
     }
 }
 
-/// One response per status, of all names that have it.
-fn failures(names: &[ErrorName], authenticated: bool) -> Vec<(String, Response)> {
-    let mut by_status: BTreeMap<u16, Vec<ErrorName>> = BTreeMap::new();
+/// The names of each status.
+fn by_status(names: &[ErrorName]) -> impl Iterator<Item = (u16, Vec<ErrorName>)> + use<> {
+    let mut all: BTreeMap<u16, Vec<ErrorName>> = BTreeMap::new();
     for name in names {
-        by_status.entry(name.status()).or_default().push(*name);
+        all.entry(name.status()).or_default().push(*name);
     }
-    let responses = by_status.into_iter();
-    responses
-        .map(|(status, names)| (status.to_string(), failure(status, &names, authenticated)))
-        .collect()
+    all.into_iter()
+}
+
+/// The key of a failure that routes share.
+fn shared_key(names: &[ErrorName]) -> String {
+    let names: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    names.join("Or")
+}
+
+/// Every failure that routes share, and the two that no operation has, by their keys.
+fn shared_failures() -> Ordered<Response> {
+    let mut all: BTreeMap<(u16, String), Response> = BTreeMap::new();
+    for (_, action) in ACTIONS {
+        for (status, names) in by_status(&operations::action(action).errors()) {
+            let key = (status, shared_key(&names));
+            all.entry(key)
+                .or_insert_with(|| failure(status, &names, true));
+        }
+    }
+    for name in [ErrorName::NoSuchRoute, ErrorName::MethodNotAllowed] {
+        let key = (name.status(), shared_key(&[name]));
+        all.insert(key, failure(name.status(), &[name], false));
+    }
+    Ordered(
+        all.into_iter()
+            .map(|((_, key), response)| (key, response))
+            .collect(),
+    )
 }
 
 fn failure(status: u16, names: &[ErrorName], authenticated: bool) -> Response {
@@ -324,16 +350,9 @@ fn components() -> Components {
             },
         }),
     );
-    let everywhere = [
-        ("NoSuchRoute", ErrorName::NoSuchRoute),
-        ("MethodNotAllowed", ErrorName::MethodNotAllowed),
-    ];
-    let everywhere = everywhere.into_iter();
-    let responses =
-        everywhere.map(|(key, name)| (key.to_owned(), failure(name.status(), &[name], false)));
     Components {
         schemas,
-        responses: Ordered(responses.collect()),
+        responses: shared_failures(),
         parameters: Ordered(vec![("SessionHash".to_owned(), session_hash())]),
         headers: Ordered(response_headers()),
         security_schemes: security_schemes(),

@@ -260,6 +260,7 @@ fn api_config(config: &Config, urls: &Urls) -> anyhow::Result<ApiConfig> {
         own_origin: Origin::of(&urls.api).context("api.public_url")?,
         body_bytes_max: config.api.body_bytes_max.as_usize(),
         body_time_max: config.api.body_time_max.0,
+        docs: config.api.docs,
     })
 }
 

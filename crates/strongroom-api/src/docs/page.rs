@@ -3,7 +3,9 @@
 //! Knows the parts of such a document and nothing of what our API is. Every text of the document
 //! is escaped.
 
-use crate::openapi::document::{Document, MediaType, Operation, PathItem, Response, Tag};
+use crate::openapi::document::{
+    Answer, Components, Document, MediaType, Operation, PathItem, Response, Tag,
+};
 use serde_json::{Map, Value};
 
 /// The whole page, with the style sheet in it.
@@ -37,7 +39,7 @@ pub(super) fn render(document: &Document, style: &str) -> String {
         contents = contents(document),
         about = paragraphs(&info.description),
         credentials = credentials(document),
-        everywhere = responses(&document.components.responses.0, schemas, "any"),
+        everywhere = everywhere(&document.components),
         types = types(schemas),
     )
 }
@@ -89,10 +91,10 @@ fn credentials(document: &Document) -> String {
 }
 
 fn section(tag: &Tag, document: &Document) -> String {
-    let schemas = &document.components.schemas;
+    let components = &document.components;
     let mine = operations(document).filter(|(_, item)| item.operation.tags[0] == tag.name);
     let articles = mine
-        .map(|(path, item)| article(path, item, schemas))
+        .map(|(path, item)| article(path, item, components))
         .collect::<Vec<_>>();
     format!(
         "<section>\n<h2>{}</h2>\n<p>{}</p>\n{}</section>\n",
@@ -102,7 +104,7 @@ fn section(tag: &Tag, document: &Document) -> String {
     )
 }
 
-fn article(path: &str, item: &PathItem, schemas: &Map<String, Value>) -> String {
+fn article(path: &str, item: &PathItem, components: &Components) -> String {
     let operation = &item.operation;
     let id = escape(operation.id);
     format!(
@@ -114,8 +116,8 @@ fn article(path: &str, item: &PathItem, schemas: &Map<String, Value>) -> String 
         path = escape(path),
         summary = escape(operation.summary),
         description = paragraphs(&operation.description),
-        request = request(operation, schemas),
-        responses = responses(&operation.responses.0, schemas, operation.id),
+        request = request(operation, &components.schemas),
+        responses = responses(operation, components),
     )
 }
 
@@ -168,25 +170,41 @@ fn named(schema: &Value) -> Option<&str> {
     text(schema, "$ref").strip_prefix("#/components/schemas/")
 }
 
-fn responses(
-    responses: &[(String, Response)],
-    schemas: &Map<String, Value>,
-    place: &str,
-) -> String {
-    let one = |(key, response): &(String, Response)| {
-        let body = response.content.0.first();
-        let members = body
-            .filter(|_| key == "200" && place != "any")
-            .map(|(_, body)| content(body, schemas))
-            .unwrap_or_default();
-        format!(
-            "<dt><code>{}</code></dt>\n<dd>{}{members}</dd>\n",
-            escape(key),
-            paragraphs(&response.description)
-        )
+fn responses(operation: &Operation, components: &Components) -> String {
+    let one = |(status, answer): &(String, Answer)| {
+        let response = match answer {
+            Answer::Here(response) => response,
+            Answer::Shared(key) => shared(components, key)?,
+        };
+        let body = response.content.0.first().filter(|_| status == "200");
+        let members = body.map(|(_, body)| content(body, &components.schemas));
+        Some(term(status, response, &members.unwrap_or_default()))
     };
-    let all = responses.iter().map(one).collect::<Vec<_>>().concat();
+    let all = operation.responses.0.iter().filter_map(one);
+    let all = all.collect::<Vec<_>>().concat();
     format!("<dl class=\"answers\">\n{all}</dl>\n")
+}
+
+fn shared<'a>(components: &'a Components, key: &str) -> Option<&'a Response> {
+    let mut all = components.responses.0.iter();
+    all.find(|(known, _)| known == key)
+        .map(|(_, response)| response)
+}
+
+/// What no operation has, because no operation was met.
+fn everywhere(components: &Components) -> String {
+    let one = |(status, key)| Some(term(status, shared(components, key)?, ""));
+    let all = [("404", "NoSuchRoute"), ("405", "MethodNotAllowed")];
+    let all = all.into_iter().filter_map(one).collect::<Vec<_>>().concat();
+    format!("<dl class=\"answers\">\n{all}</dl>\n")
+}
+
+fn term(status: &str, response: &Response, members: &str) -> String {
+    format!(
+        "<dt><code>{}</code></dt>\n<dd>{}{members}</dd>\n",
+        escape(status),
+        paragraphs(&response.description)
+    )
 }
 
 /// The members of an object; nothing for other types.

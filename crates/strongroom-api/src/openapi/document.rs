@@ -69,7 +69,7 @@ pub(crate) struct Operation {
     pub(crate) parameters: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_body: Option<RequestBody>,
-    pub(crate) responses: Ordered<Response>,
+    pub(crate) responses: Ordered<Answer>,
 }
 
 /// Request Body Object (§4.8.13).
@@ -77,6 +77,24 @@ pub(crate) struct Operation {
 pub(crate) struct RequestBody {
     pub(crate) required: bool,
     pub(crate) content: Ordered<MediaType>,
+}
+
+/// What stands under a status: a response, or a reference to one that several operations share.
+pub(crate) enum Answer {
+    Here(Response),
+    /// Its key among the components.
+    Shared(String),
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Here(response) => response.serialize(serializer),
+            Self::Shared(key) => {
+                serializer.collect_map([("$ref", format!("#/components/responses/{key}"))])
+            }
+        }
+    }
 }
 
 /// Response Object (§4.8.17).

@@ -15,6 +15,14 @@ fn validator(document: &Value, schema: &Value) -> Validator {
     jsonschema::draft202012::new(&whole).unwrap()
 }
 
+/// What a reference leads to, or the value itself.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let place = value["$ref"]
+        .as_str()
+        .and_then(|text| text.strip_prefix('#'));
+    place.map_or(value, |place| document.pointer(place).unwrap())
+}
+
 /// Every operation with its path and method.
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
@@ -39,6 +47,14 @@ fn the_checked_in_document_is_the_one_that_the_code_makes() {
 fn every_example_is_what_its_schema_takes() {
     let document = value();
     let mut checked = 0;
+    let shared = document["components"]["responses"]
+        .as_object()
+        .unwrap()
+        .values();
+    let mut bodies: Vec<_> = shared
+        .cloned()
+        .map(|body| ("shared".to_owned(), body))
+        .collect();
     for (path, _, operation) in operations(&document) {
         let request = operation.get("requestBody").cloned();
         let answers = operation["responses"]
@@ -46,22 +62,27 @@ fn every_example_is_what_its_schema_takes() {
             .unwrap()
             .values()
             .cloned();
-        for body in request.into_iter().chain(answers) {
-            for (_, content) in body["content"].as_object().unwrap() {
-                let validator = validator(&document, &content["schema"]);
-                let examples = content.get("examples").and_then(Value::as_object);
-                for (name, example) in examples.into_iter().flatten() {
-                    let faults: Vec<_> = validator
-                        .iter_errors(&example["value"])
-                        .map(|fault| fault.to_string())
-                        .collect();
-                    assert!(faults.is_empty(), "{path} {name}: {faults:?}");
-                    checked += 1;
-                }
+        let answers = answers.filter(|answer| answer.get("$ref").is_none());
+        bodies.extend(
+            request
+                .into_iter()
+                .chain(answers)
+                .map(|body| (path.clone(), body)),
+        );
+    }
+    for (path, body) in bodies {
+        for (_, content) in body["content"].as_object().unwrap() {
+            let validator = validator(&document, &content["schema"]);
+            let examples = content.get("examples").and_then(Value::as_object);
+            for (name, example) in examples.into_iter().flatten() {
+                let faults = validator.iter_errors(&example["value"]);
+                let faults: Vec<_> = faults.map(|fault| fault.to_string()).collect();
+                assert!(faults.is_empty(), "{path} {name}: {faults:?}");
+                checked += 1;
             }
         }
     }
-    assert!(checked > 80, "{checked}");
+    assert!(checked > 30, "{checked}");
 }
 
 #[test]
@@ -86,8 +107,10 @@ fn every_example_of_a_request_is_one_that_the_parser_takes() {
 
 #[test]
 fn statuses_are_those_of_the_names() {
-    for (path, _, operation) in operations(&value()) {
+    let document = value();
+    for (path, _, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = resolved(&document, response);
             let content = &response["content"]["application/json"];
             let names = content.pointer("/schema/properties/error/properties/name/enum");
             for name in names.and_then(Value::as_array).into_iter().flatten() {

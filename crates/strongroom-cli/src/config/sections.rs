@@ -37,6 +37,7 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) docs: bool,
     pub(crate) tls: Option<TlsSection>,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
@@ -211,6 +212,7 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            docs: true,
             tls: None,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
