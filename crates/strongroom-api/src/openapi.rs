@@ -37,7 +37,7 @@ const ABOUT: &str = "A vault that keeps values behind tokens. A client asks for 
 signed URL and a key with it, and carries the value to the URL itself; to read the value it asks \
 again. The six `POST` routes are those of LunaSec's Tokenizer.
 
-**Credentials.** A JWT in the `authorization` header, raw or behind `Bearer `. Clients without \
+**Credentials.** A JWT in the `authorization` header, raw or behind the word `Bearer`. Clients without \
 that header may send it in a cookie; such a request must be `application/json` and come from the \
 vault's own origin. Good or bad, an `authorization` header makes cookies ignored. The claim \
 `sub` is `user`, `application` or `developer` and decides which routes are open.
@@ -302,7 +302,7 @@ const SCHEMES: [(&str, &str, &str); 4] = [
         "The compact JWT alone, as LunaSec's clients send it.",
         header::AUTHORIZATION,
     ),
-    ("bearerJwt", "The compact JWT behind `Bearer `.", ""),
+    ("bearerJwt", "The compact JWT behind the word `Bearer`.", ""),
     (
         "cookie",
         "The JWT in a cookie, from clients that are no browsers and send no `authorization`.",

@@ -1,21 +1,27 @@
 //! The API listener: paths, methods, and the way every authenticated request goes.
 
-use crate::answer::{Refusal, Success, respond};
+use crate::answer::{Refusal, Success, VARIES_IN_ENCODING, respond};
 use crate::credentials::{self, Origin};
+use crate::host::HostNames;
+use crate::network::Proxies;
 use crate::public;
 use crate::request_id::RequestIds;
+use crate::work::Turns;
 use crate::{body, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::VARY;
+use http::{HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
 use strongroom_session::{Verified, Verifier};
 use strongroom_wire::{ErrorName, header};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
 /// Limits and names of the API listener.
@@ -29,6 +35,29 @@ pub struct ApiConfig {
     pub body_time_max: Duration,
     /// Whether the contract is served, as a document and as a page.
     pub docs: bool,
+    /// Names by which clients may call the listener.
+    pub host_names: HostNames,
+    /// Proxies whose word about a client counts.
+    pub proxies: Proxies,
+    /// Most lines of a request's header.
+    pub headers_max: usize,
+    /// Most bytes of a request's path and query.
+    pub uri_bytes_max: usize,
+    /// Requests that are worked on at a time.
+    pub requests_max: usize,
+    /// Longest wait of further requests; then they are refused.
+    pub queue_time_max: Duration,
+    /// Whether applications may use the Simple Tokenizer's routes.
+    pub simple: Simple,
+}
+
+/// Whether the Simple Tokenizer's pair of routes is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simple {
+    /// It is not: 404.
+    Absent,
+    /// Applications may use it.
+    Served,
 }
 
 /// Everything a handler needs.
@@ -38,6 +67,7 @@ pub struct Api {
     clock: Arc<dyn Clock>,
     config: ApiConfig,
     ids: RequestIds,
+    turns: Turns,
 }
 
 impl Api {
@@ -53,6 +83,7 @@ impl Api {
             vault,
             verifier,
             clock,
+            turns: Turns::new(config.requests_max, config.queue_time_max),
             config,
             ids: RequestIds::new(rng),
         }
@@ -84,14 +115,13 @@ pub(crate) const ACTIONS: [(&str, Action); 6] = [
     ("/metadata/set", Action::MetadataSet),
 ];
 
-/// The API as one service.
-pub fn router(api: Arc<Api>) -> Router {
-    let mut routes = Router::new().fallback(doubled_slashes);
-    for (path, public) in public::served(&api) {
-        let handler =
-            move |State(api): State<Arc<Api>>| async move { public::answer(&api, public).await };
-        routes = routes.route(path, axum::routing::get(handler).fallback(get_only));
-    }
+/// Effort of compression, out of 9 for gzip and 11 for brotli: more would cost the vault more than
+/// it saves, for whoever asks.
+const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
+
+/// Every route; nothing but [`crate::Front`] stands before it.
+pub(crate) fn routes(api: Arc<Api>) -> Router {
+    let mut routes = public(&api).fallback(no_such_route);
     for (path, action) in ACTIONS {
         let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
             serve(api, action, request).await
@@ -101,36 +131,28 @@ pub fn router(api: Arc<Api>) -> Router {
     routes.with_state(api)
 }
 
-/// Some clients join a base URL that ends in a slash with a path that starts with one. Only what
-/// met no route comes here, so that everybody else does not pay for it.
-async fn doubled_slashes(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
-    let path = collapse_slashes(request.uri().path());
-    let action = ACTIONS.iter().find(|(known, _)| *known == path);
-    let open = public::served(&api).find(|(known, _)| *known == path);
-    match (action, open) {
-        (Some((_, action)), _) if request.method() == Method::POST => {
-            serve(api, *action, request).await
-        }
-        (Some(_), _) => method_not_allowed(&api, POST),
-        (None, Some(_)) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-            method_not_allowed(&api, GET)
-        }
-        (None, Some((_, open))) => public::answer(&api, open).await,
-        (None, None) => {
-            let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
-            respond(api.ids.next(), None, Err(refusal))
-        }
+/// Routes whose answers hold no key, URL or metadata, and which may be compressed for that
+/// reason; never put another one here.
+fn public(api: &Api) -> Router<Arc<Api>> {
+    let mut routes = Router::new();
+    for (path, public) in public::served(api) {
+        let handler =
+            move |State(api): State<Arc<Api>>| async move { public::answer(&api, public).await };
+        routes = routes.route(path, axum::routing::get(handler).fallback(get_only));
     }
+    routes
+        .layer(axum::middleware::map_response(varies_in_encoding))
+        .layer(CompressionLayer::new().quality(COMPRESSION))
 }
 
-fn collapse_slashes(path: &str) -> String {
-    let mut collapsed = String::with_capacity(path.len());
-    for char in path.chars() {
-        if char != '/' || !collapsed.ends_with('/') {
-            collapsed.push(char);
-        }
-    }
-    collapsed
+async fn varies_in_encoding(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(VARY, VARIES_IN_ENCODING);
+    response
+}
+
+async fn no_such_route(State(api): State<Arc<Api>>) -> Response<Body> {
+    let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
+    respond(api.ids.next(), None, Err(refusal))
 }
 
 /// wire → caller → gate → act → answer.
@@ -184,6 +206,7 @@ async fn act(
     }
     let request = api.vault.begin(Arc::clone(verified), id, action).await?;
     let body: Bytes = body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
+    let _turn = api.turns.next().await?;
     match action {
         Action::Tokenize => routes::tokenize(api, &request, &body).await,
         Action::Detokenize => routes::detokenize(api, &request, &body).await,

@@ -6,8 +6,8 @@ use strongroom_wire::ErrorName;
 pub(super) fn meaning(name: ErrorName) -> &'static str {
     match name {
         ErrorName::InvalidRequest => {
-            "The body is no JSON object, or a member is missing, doubled or of the wrong type, or \
-             the token is malformed."
+            "The body is no JSON object, a member is missing, doubled or of the wrong type, the \
+             token is malformed, or this is no request of HTTP with one `host`."
         }
         ErrorName::InvalidDuration => {
             "`customDuration` is malformed, not more than nothing, or above the configured maximum \
@@ -34,8 +34,8 @@ pub(super) fn meaning(name: ErrorName) -> &'static str {
         ErrorName::OnHold => "The token is held and can be neither changed nor deleted.",
         ErrorName::IdempotencyConflict => "The idempotency key was used with another request.",
         ErrorName::TooLarge => {
-            "The body (128 KiB by default), the metadata (64 KiB) or `contentLength` (5 GiB) is \
-             above its limit."
+            "The body (128 KiB by default), the metadata (64 KiB), `contentLength` (5 GiB) or the \
+             request's header is above its limit."
         }
         ErrorName::UnsupportedMediaType => {
             "A request that brings its JWT in a cookie must be `application/json`."

@@ -7,7 +7,9 @@ use super::{HTML, JSON, success};
 use crate::public::Public;
 use serde_json::{Value, json};
 use strongroom::Action;
-use strongroom_wire::ErrorName::{self, InvalidDuration, NoSuchToken, Unavailable};
+use strongroom_wire::ErrorName::{
+    self, InvalidDuration, InvalidRequest, NoSuchToken, TooLarge, Unavailable, WrongHost,
+};
 
 /// Name, summary and value of an example.
 type Examples = Vec<(&'static str, &'static str, Value)>;
@@ -131,7 +133,7 @@ fn own_session() -> Value {
 }
 
 /// What every route with credentials and a body can answer.
-const COMMON_ERRORS: [ErrorName; 9] = [
+const COMMON_ERRORS: [ErrorName; 10] = [
     ErrorName::InvalidRequest,
     ErrorName::NotAuthenticated,
     ErrorName::SessionMismatch,
@@ -139,6 +141,7 @@ const COMMON_ERRORS: [ErrorName; 9] = [
     ErrorName::Timeout,
     ErrorName::TooLarge,
     ErrorName::UnsupportedMediaType,
+    ErrorName::WrongHost,
     ErrorName::Internal,
     ErrorName::Unavailable,
 ];
@@ -259,11 +262,15 @@ pub(super) struct Told {
     pub(super) errors: &'static [ErrorName],
 }
 
+/// What a route without credentials answers that is found under the vault's names alone.
+const NAMED: &[ErrorName] = &[InvalidRequest, TooLarge, WrongHost];
+
 pub(super) fn public(public: Public) -> Told {
     let health = Told {
         id: "health",
         summary: "Whether the vault runs",
-        description: "Asks nothing of what is behind it. Needs no credentials.",
+        description: "Asks nothing of what is behind it. Needs no credentials, and answers under \
+any host name.",
         says: "It runs.",
         content_type: JSON,
         schema: success(None),
@@ -272,7 +279,7 @@ pub(super) fn public(public: Public) -> Told {
             summary: "Well".to_owned(),
             value: examples::empty(),
         }],
-        errors: &[],
+        errors: &[InvalidRequest, TooLarge],
     };
     match public {
         Public::Health => health,
@@ -280,9 +287,10 @@ pub(super) fn public(public: Public) -> Told {
             id: "ready",
             summary: "Whether the vault can serve now",
             description: "Looks at the record store, the object store, the audit log, the disk and \
-the clock. Needs no credentials; a failure's message lists what is wrong in words.",
+the clock. Needs no credentials, and answers under any host name; a failure's message lists \
+what is wrong in words.",
             says: "It can serve.",
-            errors: &[Unavailable],
+            errors: &[InvalidRequest, TooLarge, Unavailable],
             ..health
         },
         Public::Document => Told {
@@ -296,6 +304,7 @@ the clock. Needs no credentials; a failure's message lists what is wrong in word
                 "properties": { "openapi": { "type": "string", "pattern": "^3\\.1\\." } },
             }),
             examples: vec![],
+            errors: NAMED,
             ..health
         },
         Public::Page => Told {
@@ -306,7 +315,7 @@ the clock. Needs no credentials; a failure's message lists what is wrong in word
             content_type: HTML,
             schema: json!({ "type": "string" }),
             examples: vec![],
-            ..health
+            errors: NAMED,
         },
     }
 }

@@ -168,7 +168,6 @@ fn names_that_no_route_can_answer_are_known() {
     let later = [
         ErrorName::OnHold,
         ErrorName::IdempotencyConflict,
-        ErrorName::WrongHost,
         ErrorName::TooManyRequests,
     ];
     assert_eq!(unused, later);
