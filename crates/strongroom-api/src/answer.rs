@@ -1,6 +1,7 @@
 //! Every answer of the API: the envelope, and the headers that all of them carry.
 
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -74,6 +75,8 @@ pub(crate) enum Success {
     Empty,
     /// The whole envelope.
     Body(Vec<u8>),
+    /// The same for everybody, and no envelope.
+    Static(Bytes),
 }
 
 impl Success {
@@ -100,6 +103,7 @@ pub(crate) fn respond(
             None,
         ),
         Ok(Success::Body(body)) => (StatusCode::OK, Body::from(body), None, None),
+        Ok(Success::Static(body)) => (StatusCode::OK, Body::from(body), None, None),
         Err(Refusal {
             name,
             message,

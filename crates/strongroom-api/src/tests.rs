@@ -1,5 +1,6 @@
 //! The router as a client meets it, with a real vault behind it.
 
+mod contract;
 mod front;
 mod house;
 mod simple;
