@@ -91,6 +91,7 @@ pub(super) async fn create(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, 
             ),
         ));
     }
+    call.objects().check_row_room(0).map_err(of_store)?;
     let created = call.objects().create_bucket(name, &client.name).await;
     match created.map_err(of_store)? {
         CreateBucket::Created(_) => {}
