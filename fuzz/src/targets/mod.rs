@@ -9,6 +9,7 @@ mod audit;
 mod keyring;
 mod records;
 mod s3;
+mod s3_headers;
 mod sessions;
 mod store;
 mod wire;
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 pub(crate) type Target = fn(&[u8]) -> bool;
 
 /// Every target under its name, which is also that of its folder in `corpus/`.
-pub(crate) const ALL: [(&str, Target); 25] = [
+pub(crate) const ALL: [(&str, Target); 29] = [
     ("token", records::token),
     ("record", records::record),
     ("envelope", records::envelope),
@@ -50,6 +51,10 @@ pub(crate) const ALL: [(&str, Target); 25] = [
     ("xml_bodies", s3::xml_bodies),
     ("range", s3::range),
     ("post_form", s3::post_form),
+    ("checksums", s3_headers::checksums),
+    ("conditions", s3_headers::conditions),
+    ("copy_source", s3_headers::copy_source),
+    ("continuation", s3_headers::continuation),
 ];
 
 /// Takes values off the front of an input; where it has ended, they are zero or empty.

@@ -36,9 +36,10 @@ fn find(id: &str) -> Option<Arc<Credential>> {
     (id == ID).then(credential)
 }
 
-fn set(headers: &mut HeaderMap, name: &'static str, value: &[u8]) {
+pub(super) fn set(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+    let name = HeaderName::try_from(name).expect("a header's name");
     if let (false, Ok(value)) = (value.is_empty(), HeaderValue::from_bytes(value)) {
-        headers.append(HeaderName::from_static(name), value);
+        headers.append(name, value);
     }
 }
 
