@@ -73,6 +73,7 @@ fn verifier(signer: &Ed25519KeyPair) -> Verifier {
     let source = KeySourceConfig {
         name: "default".to_owned(),
         keys: vec![PublicKey::from_jwk(&jwk).unwrap()],
+        fetched: false,
         subjects: vec![Subject::User, Subject::Application, Subject::Developer],
         iss: None,
         aud: None,
