@@ -64,8 +64,7 @@ impl Serve {
             Some(dev) => dev.config_file(),
             None => config::find_required(find)?,
         };
-        let config = config::load(&path, overrides)?;
-        config.check_listeners(self.behind_proxy)?;
+        let config = config::load_to_serve(&path, overrides, self.behind_proxy)?;
         start_logging(&config.log)?;
         let listeners = Listeners::bind(&config).await?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;

@@ -16,7 +16,8 @@ Exit codes:
   3  no such token, not granted, or no value was uploaded
   4  not authenticated or not allowed
   5  the vault is unavailable, retry later
-  6  `grant verify`: no live grant";
+  6  `grant verify`: no live grant
+  7  the configuration has faults";
 
 /// Exit code of `grant verify` without a live grant.
 pub(crate) const NOT_VALID: u8 = 6;

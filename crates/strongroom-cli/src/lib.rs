@@ -1,4 +1,5 @@
-//! The strongroom command: the one binary, server and client.
+//! The strongroom command: the one binary, server and client. It is a library so that its
+//! configuration can be fuzzed; nothing else is meant for others.
 //!
 //! This is the only place that reads the environment and the system clock; everything below
 //! gets both as arguments.
@@ -40,7 +41,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed otherwise; 2 wrong usage; 3 no such token, or no grant for it; \
 4 not authenticated or not allowed; 5 the vault is unavailable, retry later; \
-6 `grant verify` found no live grant.";
+6 `grant verify` found no live grant; 7 the configuration has faults.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -90,7 +91,8 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn main() -> ExitCode {
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
     // Before anything secret is in memory.
     process::forbid_core_dumps();
     process::allow_many_files();
@@ -153,4 +155,12 @@ fn client_settings(
             .as_deref()
             .map(|file| config.path(file)),
     }))
+}
+
+/// The faults of a configuration's text with these overrides, if it has any. It reads no file and
+/// no environment, for whoever throws random texts at it.
+#[doc(hidden)]
+pub fn check_configuration(text: &str, overrides: &[(String, String)]) -> Result<(), String> {
+    let read = config::read_text(text, overrides);
+    read.map(drop).map_err(|faults| faults.to_string())
 }
