@@ -1,20 +1,26 @@
 //! The API listener: paths, methods, and the way every authenticated request goes.
 
-use crate::answer::{Refusal, Success, respond};
+use crate::answer::{Refusal, Success, VARIES_IN_ENCODING, respond};
 use crate::credentials::{self, Origin};
+use crate::host::HostNames;
+use crate::network::Proxies;
 use crate::request_id::RequestIds;
+use crate::work::Turns;
 use crate::{body, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::VARY;
+use http::{HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
 use strongroom_session::{Verified, Verifier};
 use strongroom_wire::{ErrorName, header};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
 /// Limits and names of the API listener.
@@ -26,6 +32,29 @@ pub struct ApiConfig {
     pub body_bytes_max: usize,
     /// Longest time for a body to arrive.
     pub body_time_max: Duration,
+    /// Names by which clients may call the listener.
+    pub host_names: HostNames,
+    /// Proxies whose word about a client counts.
+    pub proxies: Proxies,
+    /// Most lines of a request's header.
+    pub headers_max: usize,
+    /// Most bytes of a request's path and query.
+    pub uri_bytes_max: usize,
+    /// Requests that are worked on at a time.
+    pub requests_max: usize,
+    /// Longest wait of further requests; then they are refused.
+    pub queue_time_max: Duration,
+    /// Whether applications may use the Simple Tokenizer's routes.
+    pub simple: Simple,
+}
+
+/// Whether the Simple Tokenizer's pair of routes is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simple {
+    /// It is not: 404.
+    Absent,
+    /// Applications may use it.
+    Served,
 }
 
 /// Everything a handler needs.
@@ -35,6 +64,7 @@ pub struct Api {
     clock: Arc<dyn Clock>,
     config: ApiConfig,
     ids: RequestIds,
+    turns: Turns,
 }
 
 impl Api {
@@ -50,9 +80,18 @@ impl Api {
             vault,
             verifier,
             clock,
+            turns: Turns::new(config.requests_max, config.queue_time_max),
             config,
             ids: RequestIds::new(rng),
         }
+    }
+
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.config
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        self.ids.next()
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -72,12 +111,13 @@ const ACTIONS: [(&str, Action); 6] = [
     ("/metadata/set", Action::MetadataSet),
 ];
 
-/// The API as one service.
-pub fn router(api: Arc<Api>) -> Router {
-    let mut routes = Router::new()
-        .route("/health", axum::routing::get(health).fallback(get_only))
-        .route("/ready", axum::routing::get(ready).fallback(get_only))
-        .fallback(doubled_slashes);
+/// Effort of compression, out of 9 for gzip and 11 for brotli: more would cost the vault more than
+/// it saves, for whoever asks.
+const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
+
+/// Every route; nothing but [`crate::Front`] stands before it.
+pub(crate) fn routes(api: Arc<Api>) -> Router {
+    let mut routes = public().fallback(no_such_route);
     for (path, action) in ACTIONS {
         let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
             serve(api, action, request).await
@@ -87,38 +127,24 @@ pub fn router(api: Arc<Api>) -> Router {
     routes.with_state(api)
 }
 
-/// Some clients join a base URL that ends in a slash with a path that starts with one. Only what
-/// met no route comes here, so that everybody else does not pay for it.
-async fn doubled_slashes(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
-    let path = collapse_slashes(request.uri().path());
-    let action = ACTIONS.iter().find(|(known, _)| *known == path);
-    match (path.as_str(), action) {
-        (_, Some((_, action))) if request.method() == Method::POST => {
-            serve(api, *action, request).await
-        }
-        (_, Some(_)) => method_not_allowed(&api, POST),
-        ("/health" | "/ready", None)
-            if !matches!(*request.method(), Method::GET | Method::HEAD) =>
-        {
-            method_not_allowed(&api, GET)
-        }
-        ("/health", None) => health(State(api)).await,
-        ("/ready", None) => ready(State(api)).await,
-        _ => {
-            let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
-            respond(api.ids.next(), None, Err(refusal))
-        }
-    }
+/// Routes whose answers hold no key, URL or metadata, and which may be compressed for that
+/// reason; never put another one here.
+fn public() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/health", axum::routing::get(health).fallback(get_only))
+        .route("/ready", axum::routing::get(ready).fallback(get_only))
+        .layer(axum::middleware::map_response(varies_in_encoding))
+        .layer(CompressionLayer::new().quality(COMPRESSION))
 }
 
-fn collapse_slashes(path: &str) -> String {
-    let mut collapsed = String::with_capacity(path.len());
-    for char in path.chars() {
-        if char != '/' || !collapsed.ends_with('/') {
-            collapsed.push(char);
-        }
-    }
-    collapsed
+async fn varies_in_encoding(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(VARY, VARIES_IN_ENCODING);
+    response
+}
+
+async fn no_such_route(State(api): State<Arc<Api>>) -> Response<Body> {
+    let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
+    respond(api.ids.next(), None, Err(refusal))
 }
 
 /// wire → caller → gate → act → answer.
@@ -172,6 +198,7 @@ async fn act(
     }
     let request = api.vault.begin(Arc::clone(verified), id, action).await?;
     let body: Bytes = body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
+    let _turn = api.turns.next().await?;
     match action {
         Action::Tokenize => routes::tokenize(api, &request, &body).await,
         Action::Detokenize => routes::detokenize(api, &request, &body).await,

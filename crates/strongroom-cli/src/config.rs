@@ -4,11 +4,13 @@
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
 mod credentials;
+mod http;
 mod s3;
 mod sections;
 mod units;
 
 pub(crate) use credentials::CredentialSection;
+pub(crate) use http::proxies;
 pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
 
 pub(crate) use units::Span;
@@ -178,6 +180,21 @@ mod tests {
             "[s3]\nupload_life = \"0\"",
             "[s3]\nobject_downloads_max = 0",
             "[s3]\nbody_rate_min = \"2GiB\"",
+            "trusted_proxies = [\"proxy.example\"]",
+            "trusted_proxies = [\"10.0.0.0/33\"]",
+            "[api]\nhost_names = [\"https://vault.example.org\"]",
+            "[s3]\nhost_names = [\"\"]",
+            "[api]\npublic_url = \"https://me@vault.example.org\"",
+            "[api]\nheader_bytes_max = \"4KiB\"",
+            "[s3]\nheader_bytes_max = \"2MiB\"",
+            "[api]\nheaders_max = 101",
+            "[api]\nuri_bytes_max = \"17KiB\"",
+            "[api]\nrequests_max = 0",
+            "[api]\nconnections_max = 0",
+            "[api]\nconnections_per_client_max = 0",
+            "[s3]\nhandshakes_max = 0",
+            "[s3]\nhandshake_time_max = \"0\"",
+            "[api]\nidle_max = \"0\"",
             "[api.tls]\ncertificate_file = \"cert.pem\"",
             "[s3]\npublic_url = \"http://objects.example.org\"\n\
              [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
@@ -198,7 +215,12 @@ mod tests {
             said.contains("api.listen") && said.contains("api.tls"),
             "{said}"
         );
+        let said = config.check_listeners(true).unwrap_err().to_string();
+        assert!(said.contains("trusted_proxies"), "{said}");
+        let proxied = format!("trusted_proxies = [\"192.0.2.9\"]\n{open}");
+        let config = parse_with(&proxied, &[]).unwrap();
         config.check_listeners(true).unwrap();
+        config.check_listeners(false).unwrap_err();
         let config = parse_with(&format!("{open}{TLS}"), &[]).unwrap();
         config.check_listeners(false).unwrap();
         parse_with("", &[]).unwrap().check_listeners(false).unwrap();
@@ -206,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_listener_on_every_address_needs_a_name() {
-        let every = "[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
+        let every = "trusted_proxies = [\"192.0.2.9\"]\n[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
                      [s3]\nlisten = \"[::]:2\"\n";
         let config = parse_with(&format!("{every}{TLS}"), &[]).unwrap();
         for behind_proxy in [false, true] {

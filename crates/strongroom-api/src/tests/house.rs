@@ -1,12 +1,13 @@
 //! A vault in a directory of its own, and the router in front of it.
 
-use crate::{Api, ApiConfig, Origin, router};
+use crate::{Api, ApiConfig, Connection, Front, HostNames, Origin, Proxies, Simple};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Request, request};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, request};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::clock::VaultClock;
@@ -23,6 +24,7 @@ use tower::ServiceExt;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const OWN_URL: &str = "https://vault.example.org";
+pub(super) const OWN_HOST: &str = "vault.example.org";
 pub(super) const BODY_BYTES_MAX: usize = 4_096;
 /// Short, because one test waits for it.
 const BODY_TIME_MAX: Duration = Duration::from_millis(200);
@@ -34,7 +36,7 @@ pub(super) struct House {
     dir: TempDir,
     pub(super) log: Arc<Log>,
     signer: Ed25519KeyPair,
-    router: Router,
+    front: Arc<Front>,
 }
 
 /// What came back.
@@ -109,26 +111,51 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
     vault.await.unwrap()
 }
 
+fn config() -> ApiConfig {
+    let listen = "127.0.0.1:37766".parse().unwrap();
+    ApiConfig {
+        own_origin: Origin::of(OWN_URL).unwrap(),
+        body_bytes_max: BODY_BYTES_MAX,
+        body_time_max: BODY_TIME_MAX,
+        host_names: HostNames::new(OWN_URL, listen, &[]).unwrap(),
+        proxies: Proxies::default(),
+        headers_max: 64,
+        uri_bytes_max: 10 * 1024,
+        requests_max: 100,
+        queue_time_max: Duration::from_secs(5),
+        simple: Simple::Absent,
+    }
+}
+
+/// A direct connection over TLS.
+const CONNECTION: Connection = Connection {
+    peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    proxied: false,
+    tls: true,
+};
+
 impl House {
     pub(super) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With another configuration.
+    pub(super) async fn with(change: impl FnOnce(&mut ApiConfig)) -> Self {
         let dir = directory();
         let log = Log::open(dir.path(), Durability::Durable, Limits::default()).unwrap();
         let log = Arc::new(log);
         let clock: Arc<dyn Clock> = Arc::new(VaultClock::new(|| NOW, NOW));
         let signer = Ed25519KeyPair::generate().unwrap();
         let vault = open_vault(&dir, &log, &clock).await;
-        let config = ApiConfig {
-            own_origin: Origin::of(OWN_URL).unwrap(),
-            body_bytes_max: BODY_BYTES_MAX,
-            body_time_max: BODY_TIME_MAX,
-        };
+        let mut config = config();
+        change(&mut config);
         let verifier = Arc::new(verifier(&signer));
         let api = Api::new(Arc::new(vault), verifier, clock, config, &mut rng());
         Self {
             dir,
             log,
             signer,
-            router: router(Arc::new(api)),
+            front: Arc::new(Front::new(Arc::new(api))),
         }
     }
 
@@ -144,9 +171,19 @@ impl House {
         Request::post(path).header("authorization", self.jwt(claims))
     }
 
+    /// Sends it under the vault's own name, unless it says another.
     pub(super) async fn send(&self, request: request::Builder, body: impl Into<Body>) -> Answer {
-        let request = request.body(body.into()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let mut request = request.body(body.into()).unwrap();
+        let headers = request.headers_mut();
+        headers
+            .entry(HOST)
+            .or_insert(HeaderValue::from_static(OWN_HOST));
+        self.send_as_it_is(request).await
+    }
+
+    pub(super) async fn send_as_it_is(&self, request: Request<Body>) -> Answer {
+        let service = self.front.service(CONNECTION);
+        let response = service.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         Answer {

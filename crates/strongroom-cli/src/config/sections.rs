@@ -1,6 +1,7 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
 use super::credentials::CredentialSection;
+use super::http::{self, SimpleSection};
 use super::s3::S3Section;
 use super::units::{Size, Span};
 use anyhow::{bail, ensure};
@@ -18,6 +19,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) master_key_file: PathBuf,
     pub(crate) shutdown_s: u64,
+    pub(crate) trusted_proxies: Vec<String>,
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) sweep: SweepSection,
     pub(crate) log: LogSection,
     pub(crate) client: ClientSection,
+    pub(crate) simple: SimpleSection,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -37,12 +40,23 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
+    pub(crate) hsts_max_age: Span,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
+    pub(crate) header_bytes_max: Size,
+    pub(crate) headers_max: usize,
+    pub(crate) uri_bytes_max: Size,
     pub(crate) header_time_max: Span,
+    pub(crate) handshake_time_max: Span,
+    pub(crate) handshakes_max: usize,
+    pub(crate) idle_max: Span,
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_client_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) queue_time_max: Span,
 }
 
 /// Certificate chain and private key of a listener, in PEM.
@@ -177,6 +191,10 @@ pub(crate) struct ClientSection {
 
 pub(super) const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const API_PORT: u16 = 37_766;
+/// Two years, as browsers' lists of such hosts ask for.
+pub(super) const HSTS_MAX_AGE: Span = Span::secs(730 * 24 * 3_600);
+/// Longer than proxies keep unused connections, so that they are who closes them.
+pub(super) const IDLE_MAX: Span = Span::secs(75);
 /// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
 const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
 
@@ -190,6 +208,7 @@ impl Default for Config {
             data_dir: "data".into(),
             master_key_file: "master.key".into(),
             shutdown_s: 30,
+            trusted_proxies: Vec::new(),
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
@@ -202,6 +221,7 @@ impl Default for Config {
             sweep: SweepSection::default(),
             log: LogSection::default(),
             client: ClientSection::default(),
+            simple: SimpleSection::default(),
         }
     }
 }
@@ -211,12 +231,23 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            host_names: Vec::new(),
             tls: None,
+            hsts_max_age: HSTS_MAX_AGE,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
+            header_bytes_max: Size::kib(16),
+            headers_max: 64,
+            uri_bytes_max: Size::kib(10),
             header_time_max: Span::secs(10),
+            handshake_time_max: Span::secs(10),
+            handshakes_max: 500,
+            idle_max: IDLE_MAX,
             write_idle_max: Span::secs(60),
             connections_max: 10_000,
+            connections_per_client_max: 1_000,
+            requests_max: 1_000,
+            queue_time_max: Span::secs(5),
         }
     }
 }
@@ -361,6 +392,7 @@ impl Config {
             "tokens.lifetime: 0, or at least urls.upload"
         );
         self.s3.check()?;
+        http::check(self)?;
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"
@@ -378,6 +410,10 @@ impl Config {
     /// What a listener needs before it may serve anybody.
     pub(crate) fn check_listeners(&self, behind_proxy: bool) -> anyhow::Result<()> {
         let (api, s3) = (&self.api, &self.s3);
+        ensure!(
+            !behind_proxy || !self.trusted_proxies.is_empty(),
+            "trusted_proxies: wanted with --behind-proxy, which serves nobody else"
+        );
         for (section, listen, tls, url) in [
             ("api", api.listen.ip(), &api.tls, &api.public_url),
             ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
@@ -385,7 +421,7 @@ impl Config {
             ensure!(
                 listen.is_loopback() || tls.is_some() || behind_proxy,
                 "{section}.listen: plain HTTP is spoken on loopback alone; set {section}.tls, or \
-                 start with --behind-proxy behind a proxy that brings TLS"
+                 set trusted_proxies and start with --behind-proxy behind a proxy that brings TLS"
             );
             ensure!(
                 !listen.is_unspecified() || url.is_some(),
