@@ -109,7 +109,14 @@ async fn all_at_once(crowd: &Crowd, jwts: &Arc<Vec<String>>, ready: &Arc<Vec<Str
             } else {
                 // Made by the application, for which the last JWT speaks.
                 let from = member % READY;
-                detokenize(&mut stream, &crowd, &jwts[SESSIONS], &ready[from..], &mut tally).await;
+                detokenize(
+                    &mut stream,
+                    &crowd,
+                    &jwts[SESSIONS],
+                    &ready[from..],
+                    &mut tally,
+                )
+                .await;
             }
             tally
         });
@@ -172,7 +179,12 @@ fn everything_is_answered(setup: Setup, tls: bool) {
     let probe = Probe::start(vault.api(), authority.clone());
     let tally = run(all_at_once(&crowd(&vault, &authority), &jwts, &ready));
     probe.all_answered();
-    assert_eq!(tally.ok, CROWD * EACH, "beside {} told to wait", tally.later);
+    assert_eq!(
+        tally.ok,
+        CROWD * EACH,
+        "beside {} told to wait",
+        tally.later
+    );
     assert_eq!(tally.made.len(), CROWD / 2 * EACH);
     let held = memory(&vault);
     assert!(held <= BYTES_MAX, "{held} bytes");

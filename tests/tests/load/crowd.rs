@@ -87,11 +87,7 @@ impl Crowd {
     }
 
     /// What all members come back with, in no order, some of them at work at a time.
-    pub(crate) async fn each<T, W>(
-        &self,
-        members: usize,
-        work: impl Fn(Self, usize) -> W,
-    ) -> Vec<T>
+    pub(crate) async fn each<T, W>(&self, members: usize, work: impl Fn(Self, usize) -> W) -> Vec<T>
     where
         T: Send + 'static,
         W: Future<Output = T> + Send + 'static,

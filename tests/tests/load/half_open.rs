@@ -50,7 +50,7 @@ async fn leave(crowd: Crowd, member: usize, hello: Arc<Vec<u8>>) -> Vec<u8> {
 #[test]
 fn handshakes_that_are_left_half_open_are_ended_and_keep_nobody_out() {
     let Some(_turn) = turn() else { return };
-    let (vault, authority) = start_tls(quiet().set("API__HEADER_TIME_MAX", "3s"));
+    let (vault, authority) = start_tls(quiet().set("API__HANDSHAKE_TIME_MAX", "3s"));
     let crowd = Crowd::tls(vault.api(), &authority);
     let hello = Arc::new(hello(&authority, vault.api()));
     let probe = Probe::start(vault.api(), Some(Arc::clone(&authority)));

@@ -150,7 +150,13 @@ fn clients_that_ask_and_never_read_are_ended() {
             // Until the vault takes no more, and ends what it cannot answer.
             let sent = stream.write_all(&questions).await.is_ok();
             let heard = until_ended(&mut stream).await;
-            (sent, heard.windows(12).filter(|at| *at == b"HTTP/1.1 200").count())
+            (
+                sent,
+                heard
+                    .windows(12)
+                    .filter(|at| *at == b"HTTP/1.1 200")
+                    .count(),
+            )
         }
     }));
     probe.all_answered();
@@ -180,9 +186,11 @@ fn a_thousand_questions_in_one_go_are_answered_in_order() {
         };
         let mut bytes = Vec::new();
         let receive = tokio::io::AsyncReadExt::read_to_end(&mut read, &mut bytes);
-        let (_, received) = tokio::join!(send, receive);
+        let ((), received) = tokio::join!(send, receive);
         received.unwrap();
-        let last = bytes.windows(12).rposition(|at| at.starts_with(b"HTTP/1.1 "));
+        let last = bytes
+            .windows(12)
+            .rposition(|at| at.starts_with(b"HTTP/1.1 "));
         let good = bytes.windows(12).filter(|at| *at == b"HTTP/1.1 200");
         (good.count(), parsed(&bytes[last.unwrap()..]).status)
     }));
