@@ -111,6 +111,12 @@ const ACTIONS: [(&str, Action); 6] = [
     ("/metadata/set", Action::MetadataSet),
 ];
 
+/// The Simple Tokenizer's, which its client joins to the back end's own URL.
+const SIMPLE: [(&str, Action); 2] = [
+    ("/.lunasec/tokenize", Action::SimpleTokenize),
+    ("/.lunasec/detokenize", Action::SimpleDetokenize),
+];
+
 /// Effort of compression, out of 9 for gzip and 11 for brotli: more would cost the vault more than
 /// it saves, for whoever asks.
 const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
@@ -118,7 +124,11 @@ const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
 /// Every route; nothing but [`crate::Front`] stands before it.
 pub(crate) fn routes(api: Arc<Api>) -> Router {
     let mut routes = public().fallback(no_such_route);
-    for (path, action) in ACTIONS {
+    let simple: &[_] = match api.config.simple {
+        Simple::Served => &SIMPLE,
+        Simple::Absent => &[],
+    };
+    for (path, action) in ACTIONS.iter().chain(simple).copied() {
         let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
             serve(api, action, request).await
         };
@@ -200,8 +210,10 @@ async fn act(
     let body: Bytes = body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
     let _turn = api.turns.next().await?;
     match action {
-        Action::Tokenize => routes::tokenize(api, &request, &body).await,
-        Action::Detokenize => routes::detokenize(api, &request, &body).await,
+        Action::Tokenize | Action::SimpleTokenize => routes::tokenize(api, &request, &body).await,
+        Action::Detokenize | Action::SimpleDetokenize => {
+            routes::detokenize(api, &request, &body).await
+        }
         Action::GrantSet => routes::grant_set(api, &request, &body).await,
         Action::GrantVerify => routes::grant_verify(api, &request, &body).await,
         Action::MetadataGet => routes::metadata_get(api, &request, &body).await,

@@ -226,7 +226,7 @@ where
         idle_max: limits.idle_max,
         header_bytes_max: limits.header_bytes_max,
     };
-    let stream = Exchange::new(stream, phase.clone(), pace, unreadable);
+    let stream = Exchange::new(stream, phase.clone(), pace, unreadable, stop.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         phase.serving();
         let answering = answered(service.clone(), request.map(Body::new));
@@ -238,8 +238,9 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The stream has limits of its own.
-        .header_read_timeout(None)
+        // The stream has limits of its own, which are looked at when something is read; this one
+        // makes the library read when it has answered.
+        .header_read_timeout(limits.idle_max + limits.header_time_max)
         .max_header_size(limits.header_bytes_max)
         .max_buf_size(limits.read_ahead_bytes)
         .serve_connection(TokioIo::new(stream), service);

@@ -11,7 +11,7 @@ use strongroom_tests::tls::{Certificate, TlsStream, presented, put, shake_hands}
 use strongroom_tests::{Answer, Authority, Request, Setup, Vault, eventually};
 
 /// A vault with TLS on both listeners, its certificate, and who issued that.
-fn start(setup: Setup) -> (Vault, Arc<Authority>, Certificate) {
+pub(crate) fn start(setup: Setup) -> (Vault, Arc<Authority>, Certificate) {
     let mut vault = setup.tls().make();
     let authority = Arc::new(Authority::default());
     let certificate = authority.issue();
@@ -295,9 +295,11 @@ fn the_expiry_of_a_certificate_is_told() {
     }
 }
 
-/// A vault that a proxy would reach at addresses beyond loopback.
+/// A vault that a proxy would reach at addresses beyond loopback; this machine is the proxy.
 fn proxied() -> Setup {
     Setup::new()
+        .set("TRUSTED_PROXIES", r#"["127.0.0.1"]"#)
+        .set("API__HOST_NAMES", r#"["0.0.0.0"]"#)
         .set("API__LISTEN", "0.0.0.0:0")
         .set("S3__LISTEN", "0.0.0.0:0")
         .set("API__PUBLIC_URL", "https://vault.example.org")

@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, request};
 use std::net::{IpAddr, Ipv4Addr};
@@ -182,15 +183,35 @@ impl House {
     }
 
     pub(super) async fn send_as_it_is(&self, request: Request<Body>) -> Answer {
+        let (status, headers, bytes) = self.exchange(request).await;
+        // An answer to HEAD has no body.
+        let json = match bytes.is_empty() {
+            true => serde_json::Value::Null,
+            false => serde_json::from_slice(&bytes).unwrap(),
+        };
+        Answer {
+            status,
+            headers,
+            json,
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> (u16, HeaderMap, Bytes) {
         let service = self.front.service(CONNECTION);
         let response = service.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            json: serde_json::from_slice(&bytes).unwrap(),
-        }
+        (parts.status.as_u16(), parts.headers, bytes)
+    }
+
+    /// Status, headers and bytes of an answer that need not be JSON.
+    pub(super) async fn raw(&self, request: request::Builder) -> (u16, HeaderMap, Bytes) {
+        let request = request.header("host", OWN_HOST);
+        self.exchange(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) fn unreadable(&self, status: u16) -> Vec<u8> {
+        self.front.unreadable(status)
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -207,7 +228,11 @@ impl House {
     }
 
     pub(super) async fn token(&self, claims: &str) -> Token {
-        let answer = self.post(claims, "/tokenize", "{}").await;
+        self.token_with(claims, "{}").await
+    }
+
+    pub(super) async fn token_with(&self, claims: &str, body: &str) -> Token {
+        let answer = self.post(claims, "/tokenize", body.to_owned()).await;
         Token::parse(answer.json["data"]["tokenId"].as_str().unwrap()).unwrap()
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What is read and forgotten after the last answer, and for how long: a client that still sends
@@ -121,6 +122,8 @@ pub(super) struct Exchange<S> {
     phase: Phase,
     pace: Pace,
     unreadable: Option<Unreadable>,
+    /// A vault that stops waits for nobody's last words.
+    stop: watch::Receiver<bool>,
     /// What the timer was set for.
     timed: Option<Stand>,
     timer: Pin<Box<Sleep>>,
@@ -131,12 +134,19 @@ pub(super) struct Exchange<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
-    pub(super) fn new(stream: S, phase: Phase, pace: Pace, unreadable: Option<Unreadable>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        phase: Phase,
+        pace: Pace,
+        unreadable: Option<Unreadable>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             stream,
             phase,
             pace,
             unreadable,
+            stop,
             timed: None,
             timer: Box::pin(sleep_until(Instant::now())),
             header_bytes: 0,
@@ -263,7 +273,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Exchange<S> {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.phase.set(Stand::Lingering);
         }
-        ready!(self.poll_linger(cx));
+        if !*self.stop.borrow() {
+            ready!(self.poll_linger(cx));
+        }
         Poll::Ready(Ok(()))
     }
 }
