@@ -8,12 +8,13 @@ use std::sync::Arc;
 use strongroom_tests::{Answer, Authority};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// Connections from one address of this machine, so that ports do not run short.
 const PER_ADDRESS: usize = 100;
-/// Members that a crowd has at work at a time, below what the kernel queues for the listener.
+/// Members that connect at a time, below what the kernel queues and below `handshakes_max`.
 const AT_ONCE: usize = 256;
 
 /// What a connection reads and writes, with TLS or without.
@@ -28,12 +29,13 @@ pub(crate) type Stream = Box<dyn Link>;
 pub(crate) struct Crowd {
     to: SocketAddr,
     tls: Option<TlsConnector>,
+    connecting: Arc<Semaphore>,
 }
 
 impl Crowd {
     /// Over plain HTTP.
     pub(crate) fn plain(to: SocketAddr) -> Self {
-        Self { to, tls: None }
+        Self::new(to, None)
     }
 
     /// Over TLS.
@@ -41,8 +43,16 @@ impl Crowd {
         let mut client = authority.client(rustls::ALL_VERSIONS);
         // Each is a stranger.
         client.resumption = rustls::client::Resumption::disabled();
-        let tls = Some(TlsConnector::from(Arc::new(client)));
-        Self { to, tls }
+        Self::new(to, Some(TlsConnector::from(Arc::new(client))))
+    }
+
+    fn new(to: SocketAddr, tls: Option<TlsConnector>) -> Self {
+        let connecting = Arc::new(Semaphore::new(AT_ONCE));
+        Self {
+            to,
+            tls,
+            connecting,
+        }
     }
 
     /// Where it connects to.
@@ -74,6 +84,8 @@ impl Crowd {
 
     /// A connection that HTTP can be spoken over.
     pub(crate) async fn connect(&self, member: usize) -> io::Result<Stream> {
+        // More would overrun the listener's queue, whose limits are not what is tested.
+        let _turn = self.connecting.acquire().await.expect("it is never closed");
         self.wrap(self.tcp(member).await?).await
     }
 
@@ -104,7 +116,8 @@ impl Crowd {
         self.each_of(members, members, work).await
     }
 
-    async fn each_of<T, W>(
+    /// The same with so many of them at work at a time.
+    pub(crate) async fn each_of<T, W>(
         &self,
         members: usize,
         at_once: usize,

@@ -79,16 +79,19 @@ fn readers_that_stop(vault: &Vault, authority: Option<&Arc<Authority>>) {
             held.push(stream);
         }
         assert_eq!(told_to_wait(&crowd, &request).await, LATE);
-        // Nothing is read until the vault gives a turn to somebody else.
-        loop {
+        // Nothing is read until the vault has given as many turns to others, who came later and
+        // are therefore ended later.
+        let mut later = Vec::new();
+        while later.len() < TURNS {
             let mut stream = crowd.connect(TURNS).await.unwrap();
             stream.write_all(&request).await.unwrap();
             let mut first = [0; 12];
             stream.read_exact(&mut first).await.unwrap();
             if &first == b"HTTP/1.1 200" {
-                break;
+                later.push(stream);
+            } else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let mut cut = 0;
         for stream in &mut held {
