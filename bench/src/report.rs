@@ -76,6 +76,17 @@ pub(crate) struct Transfer {
     pub(crate) gb_per_s: f64,
 }
 
+/// One transfer by each server.
+#[derive(Serialize)]
+pub(crate) struct BulkRound {
+    /// By the server that keeps nothing.
+    pub(crate) baseline: Transfer,
+    /// By the one that stores and does nothing else; uploads only.
+    pub(crate) floor: Option<Transfer>,
+    /// By the vault.
+    pub(crate) vault: Transfer,
+}
+
 /// Interleaved transfers in one direction.
 #[derive(Serialize)]
 pub(crate) struct Bulk {
@@ -85,8 +96,8 @@ pub(crate) struct Bulk {
     pub(crate) goal: f64,
     /// Bytes of each transfer.
     pub(crate) bytes: u64,
-    /// Transfers, baseline first.
-    pub(crate) rounds: Vec<(Transfer, Transfer)>,
+    /// What was compared.
+    pub(crate) rounds: Vec<BulkRound>,
     /// Anonymous memory of the vault before the first transfer.
     pub(crate) anonymous_kib_before: u64,
     /// The most anonymous memory seen while transferring.
@@ -199,17 +210,22 @@ impl Bulk {
                 "round", "server", "CPU s/GB", "GB/s"
             ),
         ];
-        for (index, (baseline, vault)) in self.rounds.iter().enumerate() {
-            lines.push(transfer_line(index, "baseline", baseline));
-            lines.push(transfer_line(index, "vault", vault));
+        for (index, round) in self.rounds.iter().enumerate() {
+            lines.push(transfer_line(index, "baseline", &round.baseline));
+            if let Some(floor) = &round.floor {
+                lines.push(transfer_line(index, "floor", floor));
+            }
+            lines.push(transfer_line(index, "vault", &round.vault));
         }
-        let ratios: Vec<f64> = self
-            .rounds
-            .iter()
-            .map(|(baseline, vault)| vault.cpu_s_per_gb / baseline.cpu_s_per_gb)
-            .collect();
+        let ratios = self.ratios(|round| Some((&round.vault, &round.baseline)));
         lines.push(format!("ratios: {}", listed(&ratios)));
         lines.push(verdict(median(&ratios), self.goal, "CPU ratio"));
+        let of_floor = self.ratios(|round| Some((round.floor.as_ref()?, &round.baseline)));
+        let to_floor = self.ratios(|round| Some((&round.vault, round.floor.as_ref()?)));
+        if let (Some(of), Some(to)) = (median(&of_floor), median(&to_floor)) {
+            lines.push(format!("floor / baseline: {} ({of:.3})", listed(&of_floor)));
+            lines.push(format!("vault / floor: {} ({to:.3})", listed(&to_floor)));
+        }
         let met = if self.anonymous_kib_max < ANONYMOUS_KIB_GOAL {
             "met"
         } else {
@@ -220,6 +236,14 @@ impl Bulk {
             self.anonymous_kib_before, self.anonymous_kib_max
         ));
         lines
+    }
+
+    /// CPU of the first transfer over that of the second, in the rounds that have both.
+    fn ratios(&self, of: impl Fn(&BulkRound) -> Option<(&Transfer, &Transfer)>) -> Vec<f64> {
+        let pairs = self.rounds.iter().filter_map(of);
+        pairs
+            .map(|(over, under)| over.cpu_s_per_gb / under.cpu_s_per_gb)
+            .collect()
     }
 }
 
