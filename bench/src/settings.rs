@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// What to measure.
-#[derive(Subcommand, Clone, Copy, PartialEq, Eq)]
+#[derive(Subcommand, Clone, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// CPU of detokenize against the echo server.
     Detokenize {
@@ -48,8 +48,19 @@ pub(crate) enum Scenario {
     S3List,
     /// CPU and anonymous memory of one large multipart upload and download.
     S3Bulk,
+    /// Time from starting the vault to its first answers.
+    Start,
+    /// Memory of a vault that has nothing to do, also after a crowd has gone.
+    Idle,
+    /// Bytes of the program.
+    Size,
     /// All of them.
     All,
+    /// Draws the figures that an earlier run wrote with `--out`, as SVG on standard output.
+    Plot {
+        /// What that run wrote.
+        figures: PathBuf,
+    },
 }
 
 /// The vault's `audit.durability`.
