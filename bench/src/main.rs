@@ -9,6 +9,7 @@ mod footprint;
 mod load;
 mod memory;
 mod out;
+mod peer;
 mod plot;
 mod proc;
 mod refusals;
@@ -68,7 +69,12 @@ fn parts(scenario: Scenario) -> Vec<Scenario> {
         Scenario::All => {
             let vault = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
             let s3 = [Scenario::S3Put, Scenario::S3List, Scenario::S3Bulk];
-            let there = [Scenario::Start, Scenario::Idle, Scenario::Size];
+            let there = [
+                Scenario::Start,
+                Scenario::Idle,
+                Scenario::Size,
+                Scenario::Peer,
+            ];
             let all = both.map(detokenize).into_iter().chain(vault);
             let all = all.chain(both.map(refusals)).chain(s3);
             all.chain(there).collect()
@@ -105,6 +111,10 @@ async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<
         Scenario::Start => single(footprint::start(settings).await?),
         Scenario::Idle => single(footprint::idle(settings).await?),
         Scenario::Size => single(footprint::size(settings)?),
+        Scenario::Peer => {
+            let compared = peer::peer(settings).await?;
+            compared.into_iter().map(Figures::Requests).collect()
+        }
         Scenario::All | Scenario::Plot { .. } => Vec::new(),
     })
 }

@@ -34,21 +34,16 @@ pub(crate) fn svg(figures: &[Figure]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          role=\"img\" aria-label=\"Figures as shares of their goals\">\n<style>{STYLE}</style>\n"
     );
-    for (share, label) in [
-        (0.0, "0"),
-        (0.5, "half"),
-        (1.0, "goal"),
-        (1.5, "1.5"),
-        (2.0, "2 ×"),
+    let whole = TOP + rows_height;
+    for (share, label, class, end) in [
+        (0.0, "0", "axis", whole),
+        (0.5, "half", "axis", TOP),
+        (1.0, "goal", "goal", whole),
+        (1.5, "1.5 ×", "axis", TOP),
+        (2.0, "2 ×", "axis", TOP),
     ] {
-        let (x, class) = (at(share), if share == 1.0 { "goal" } else { "axis" });
-        text(&mut svg, x, TOP - 14.0, "middle", "quiet", label);
-        let end = if share == 0.0 || share == 1.0 {
-            TOP + rows_height
-        } else {
-            TOP
-        };
-        line(&mut svg, x, TOP - 6.0, end, class);
+        text(&mut svg, at(share), TOP - 14.0, "middle", "quiet", label);
+        line(&mut svg, at(share), TOP - 6.0, end, class);
     }
     let mut y = TOP;
     for row in rows {
