@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::figure::{self, Figure};
 use crate::load::Round;
 use crate::out;
 use crate::refusals::Refusals;
@@ -21,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) smoke: bool,
     /// One for each measured scenario.
     pub(crate) scenarios: Vec<Scenario>,
+    /// What they come down to.
+    pub(crate) figures: Vec<Figure>,
 }
 
 /// One scenario's figures.
@@ -35,6 +38,8 @@ pub(crate) enum Scenario {
     Bulk(Bulk),
     /// Latencies of refusals.
     Refusals(Refusals),
+    /// What is one number.
+    Single(Figure),
 }
 
 /// Interleaved rounds of requests against baseline and vault.
@@ -114,6 +119,10 @@ impl Report {
         for line in self.scenarios.iter().flat_map(Scenario::lines) {
             out::line(&line)?;
         }
+        out::line("")?;
+        for line in figure::markdown(&self.figures) {
+            out::line(&line)?;
+        }
         if self.smoke {
             out::line("\nsmoke run: far too short for its figures to mean anything")?;
         }
@@ -134,6 +143,18 @@ impl Scenario {
             Self::Syncs(syncs) => syncs.lines(),
             Self::Bulk(bulk) => bulk.lines(),
             Self::Refusals(refusals) => refusals.lines(),
+            Self::Single(figure) => vec![figure.line()],
+        }
+    }
+
+    /// What it comes down to; refusals have no goal.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        match self {
+            Self::Requests(requests) => vec![requests.figure()],
+            Self::Syncs(syncs) => vec![syncs.figure()],
+            Self::Bulk(bulk) => bulk.figures(),
+            Self::Refusals(_) => Vec::new(),
+            Self::Single(figure) => vec![figure.clone()],
         }
     }
 }
@@ -160,6 +181,15 @@ impl Requests {
         lines
     }
 
+    fn figure(&self) -> Figure {
+        Figure {
+            name: self.name.clone(),
+            unit: "×".to_owned(),
+            goal: Some(self.goal),
+            rounds: self.ratios(),
+        }
+    }
+
     fn ratios(&self) -> Vec<f64> {
         let ratio = |(baseline, vault): &(Round, Round)| {
             vault.cpu_us_per_request / baseline.cpu_us_per_request
@@ -182,6 +212,18 @@ fn round_line(index: usize, server: &str, round: &Round) -> String {
 }
 
 impl Syncs {
+    fn figure(&self) -> Figure {
+        let answers = crate::stats::float(self.answers.max(1));
+        let counts = self.by_file.iter().map(|(_, count)| *count);
+        let most = crate::stats::float(counts.max().unwrap_or(0));
+        Figure {
+            name: format!("syncs per file and {}, {} clients", self.what, self.clients),
+            unit: String::new(),
+            goal: Some(self.goal),
+            rounds: vec![most / answers],
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         let (clients, what) = (self.clients, self.what);
         let mut lines = vec![format!(
@@ -236,6 +278,33 @@ impl Bulk {
             self.anonymous_kib_before, self.anonymous_kib_max
         ));
         lines
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let ratio = |name: String, goal, rounds| Figure {
+            name,
+            unit: "×".to_owned(),
+            goal,
+            rounds,
+        };
+        let direction = &self.direction;
+        let mut figures = vec![ratio(
+            direction.clone(),
+            Some(self.goal),
+            self.ratios(|round| Some((&round.vault, &round.baseline))),
+        )];
+        let to_floor = self.ratios(|round| Some((&round.vault, round.floor.as_ref()?)));
+        if !to_floor.is_empty() {
+            let name = format!("{direction}, against the least that storing costs");
+            figures.push(ratio(name, None, to_floor));
+        }
+        figures.push(Figure {
+            name: format!("anonymous memory, {direction}"),
+            unit: "MiB".to_owned(),
+            goal: Some(crate::stats::float(ANONYMOUS_KIB_GOAL) / 1024.0),
+            rounds: vec![crate::stats::float(self.anonymous_kib_max) / 1024.0],
+        });
+        figures
     }
 
     /// CPU of the first transfer over that of the second, in the rounds that have both.

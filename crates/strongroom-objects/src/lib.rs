@@ -16,6 +16,7 @@ mod store;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
+pub use endpoint::unreadable;
 pub use presign::{Presigned, Presigner};
 
 use async_trait::async_trait;

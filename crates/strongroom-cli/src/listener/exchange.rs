@@ -275,7 +275,7 @@ fn bodiless_refusal(bytes: &[u8]) -> Option<u16> {
     let (digits, _) = rest.split_at_checked(2)?;
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     let is_whole = bytes.ends_with(b"\r\n\r\n");
-    let is_empty = has(b"\r\ncontent-length: 0\r\n") && !has(b"\r\nx-request-id: ");
+    let is_empty = has(b"\r\ncontent-length: 0\r\n") && !has(b"request-id: ");
     let status = std::str::from_utf8(digits).ok()?.parse::<u16>().ok()?;
     (is_whole && is_empty).then_some(400 + status)
 }
