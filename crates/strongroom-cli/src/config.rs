@@ -3,13 +3,14 @@
 //! It is read once and never changed afterwards. Unknown keys are refused. Secrets come by
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
+mod admin;
 mod credentials;
 mod s3;
 mod sections;
 mod units;
 
 pub(crate) use credentials::CredentialSection;
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
+pub(crate) use sections::{Config, Durability, LogFormat, SessionSection, TlsSection};
 
 pub(crate) use units::Span;
 

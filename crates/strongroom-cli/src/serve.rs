@@ -4,16 +4,21 @@ mod addresses;
 
 pub(crate) use addresses::Urls;
 
+use crate::admin::Admin;
+use crate::backup::source::Source;
 use crate::client::Surroundings;
 use crate::config::{self, Config, SessionSection};
 use crate::dev::DevVault;
 use crate::listener::{self, Limits};
+use crate::log_file::LogFile;
+use crate::notify::Notify;
 use crate::process::start_logging;
 use crate::stores::{self, Stores};
 use crate::{system_now, transport};
 use addresses::{Bound, Listeners, write_ready_file};
 use anyhow::Context;
 use clap::Args;
+use std::convert::Infallible;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +27,7 @@ use strongroom::{Parts, Rules, Vault};
 use strongroom_api::{Api, ApiConfig, Origin};
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
+use strongroom_objects::ObjectStore;
 use strongroom_records::RecordStore;
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +65,7 @@ impl Serve {
     ) -> anyhow::Result<()> {
         // Before anything is made that a stop must remove.
         let mut stop = StopSignal::new()?;
+        let hangup = signal(SignalKind::hangup())?;
         let dev = self.dev.then(|| DevVault::create(around)).transpose()?;
         let path = match &dev {
             Some(dev) => dev.config_file(),
@@ -66,11 +73,19 @@ impl Serve {
         };
         let config = config::load(&path, overrides)?;
         config.check_listeners(self.behind_proxy)?;
-        start_logging(&config.log)?;
+        let log = start_logging(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
-        let proxied = self.behind_proxy;
-        let served = serve(&config, proxied, listeners, stores, &mut stop, |urls| {
+        let admin = Admin::bind(&config)?;
+        let notify = Notify::new(around.notify_socket.as_deref());
+        let begun = Begun {
+            behind_proxy: self.behind_proxy,
+            config_file: path,
+            listeners,
+            stores,
+            admin,
+        };
+        let served = serve(&config, begun, &mut stop, &notify, |urls| {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
@@ -78,18 +93,42 @@ impl Serve {
                 .as_deref()
                 .map_or(Ok(()), |file| write_ready_file(file, urls))
         });
-        served.await
+        tokio::select! {
+            served = served => served,
+            never = reopen_at(hangup, log.as_ref()) => match never {},
+        }
+    }
+}
+
+/// What is bound and open before anything is served.
+struct Begun {
+    behind_proxy: bool,
+    config_file: PathBuf,
+    listeners: Listeners,
+    stores: Stores,
+    admin: Option<Admin>,
+}
+
+/// Opens the log's file anew at each hangup; without one the signal is taken and does nothing.
+async fn reopen_at(mut hangup: Signal, log: Option<&LogFile>) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(log) = log {
+            log.reopen();
+        }
     }
 }
 
 async fn serve(
     config: &Config,
-    behind_proxy: bool,
-    listeners: Listeners,
-    stores: Stores,
+    begun: Begun,
     stop_signal: &mut StopSignal,
+    notify: &Notify<'_>,
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let listeners = begun.listeners;
     let urls = listeners.urls();
     let Stores {
         keyring,
@@ -98,19 +137,33 @@ async fn serve(
         records,
         objects,
         lock,
-    } = stores;
+    } = begun.stores;
+    let vault_id = keyring.vault_id();
     let clock: Arc<dyn Clock> = clock;
     let verifier = Arc::new(open_verifier(config)?);
-    let s3_router = transport::told(objects.router(), behind_proxy);
+    let s3_router = transport::told(objects.router(), begun.behind_proxy);
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::clone(&records) as Arc<dyn RecordStore>,
-        objects,
+        objects: Arc::clone(&objects) as Arc<dyn ObjectStore>,
         audit: Arc::clone(&audit),
         clock: Arc::clone(&clock),
         rules: rules(config),
     });
     let vault = Arc::new(vault.await?);
+    let source = Arc::new(Source {
+        vault: Arc::clone(&vault),
+        records: Arc::clone(&records),
+        objects,
+        audit: Arc::clone(&audit),
+        clock: Arc::clone(&clock),
+        data: config.path(&config.data_dir),
+        config_file: begun.config_file,
+        vault_id,
+        bucket: config.s3.bucket.clone(),
+        reserve_bytes: config.s3.disk_reserve.0,
+        one: tokio::sync::Mutex::default(),
+    });
     let api = Api::new(
         Arc::clone(&vault),
         verifier,
@@ -138,11 +191,16 @@ async fn serve(
     );
     accept(listeners.s3, s3_router, s3_limits(config));
     let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    let admin = begun
+        .admin
+        .map(|admin| tokio::spawn(admin.serve(source, stopping.clone())));
     ready(&urls)?;
+    notify.ready();
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
     stop_signal.received().await;
     tracing::info!("stopping");
+    notify.stopping();
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
     sweeping.abort();
@@ -156,6 +214,10 @@ async fn serve(
             open = connections.len(),
             "connections were cut after shutdown_s"
         );
+    }
+    if let Some(admin) = admin {
+        // A panic in it was reported by itself.
+        let _ = admin.await;
     }
     let closed = records.close().await;
     audit.close();
@@ -240,7 +302,7 @@ fn session_rules(session: &SessionSection) -> strongroom_session::Rules {
     }
 }
 
-fn rules(config: &Config) -> Rules {
+pub(crate) fn rules(config: &Config) -> Rules {
     let secs = |span: config::Span| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX);
     Rules {
         grant_default_ms: config.grants.default.millis(),

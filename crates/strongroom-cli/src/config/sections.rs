@@ -1,5 +1,6 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
+use super::admin::AdminSection;
 use super::credentials::CredentialSection;
 use super::s3::S3Section;
 use super::units::{Size, Span};
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) sweep: SweepSection,
     pub(crate) log: LogSection,
+    pub(crate) admin: AdminSection,
     pub(crate) client: ClientSection,
 }
 
@@ -164,6 +166,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct LogSection {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -201,6 +204,7 @@ impl Default for Config {
             audit: AuditSection::default(),
             sweep: SweepSection::default(),
             log: LogSection::default(),
+            admin: AdminSection::default(),
             client: ClientSection::default(),
         }
     }
@@ -292,6 +296,7 @@ impl Default for LogSection {
         Self {
             level: "info".into(),
             format: LogFormat::Text,
+            file: None,
         }
     }
 }
@@ -361,6 +366,7 @@ impl Config {
             "tokens.lifetime: 0, or at least urls.upload"
         );
         self.s3.check()?;
+        self.admin.check(&self.dir)?;
         ensure!(
             self.sweep.every.0.as_secs() >= 1,
             "sweep.every: at least 1 s"
