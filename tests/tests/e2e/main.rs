@@ -5,6 +5,7 @@
     reason = "a test's helper fails as the test does, by panicking"
 )]
 
+mod backup;
 mod bodies;
 mod cli;
 mod crash;
@@ -13,6 +14,7 @@ mod damage;
 mod grants;
 mod layers;
 mod network;
+mod operations;
 mod process;
 mod s3;
 mod s3_credentials;
