@@ -13,8 +13,7 @@ pub(crate) use unfinished::Unfinished;
 
 use crate::client::{Output, stopped};
 use crate::config::{self, Config};
-use crate::stores::{self, Stores};
-use crate::{admin, serve, system_now};
+use crate::{admin, serve, stores, system_now};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -25,9 +24,6 @@ use source::Source;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use strongroom::{Parts, Vault};
-use strongroom_core::time::Clock;
-use strongroom_records::RecordStore;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -90,7 +86,9 @@ async fn without_a_vault(
     dir: &Path,
     output: Output,
 ) -> anyhow::Result<Manifest> {
-    let (source, stores) = open(config, config_file).await?;
+    let stores = stores::open(config, OFFLINE_URL, system_now)?;
+    let opened = Arc::new(stores.open_vault(serve::rules(config)).await?);
+    let source = Arc::new(Source::new(&opened, config, config_file.to_owned()));
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
     theirs.set_nonblocking(false)?;
@@ -98,50 +96,8 @@ async fn without_a_vault(
     let sending = source.send(theirs, &stop);
     let (sent, received) = tokio::join!(sending, receive(ours, dir, output));
     let manifest = received.and_then(|manifest| sent.map(|_| manifest));
-    stores.0.close().await?;
-    stores.1.close();
+    opened.close().await?;
     manifest
-}
-
-type Closing = (
-    Arc<strongroom_records::Sqlite>,
-    Arc<strongroom_audit::Log>,
-    stores::DataLock,
-);
-
-async fn open(config: &Config, config_file: &Path) -> anyhow::Result<(Arc<Source>, Closing)> {
-    let Stores {
-        keyring,
-        audit,
-        clock,
-        records,
-        objects,
-        lock,
-    } = stores::open(config, OFFLINE_URL, system_now)?;
-    let clock: Arc<dyn Clock> = clock;
-    let vault_id = keyring.vault_id();
-    let vault = Vault::open(Parts {
-        keyring,
-        records: Arc::clone(&records) as Arc<dyn RecordStore>,
-        objects: Arc::clone(&objects) as Arc<dyn strongroom_objects::ObjectStore>,
-        audit: Arc::clone(&audit),
-        clock: Arc::clone(&clock),
-        rules: serve::rules(config),
-    });
-    let source = Source {
-        vault: Arc::new(vault.await?),
-        records: Arc::clone(&records),
-        objects,
-        audit: Arc::clone(&audit),
-        clock,
-        data: config.path(&config.data_dir),
-        config_file: config_file.to_owned(),
-        vault_id,
-        bucket: config.s3.bucket.clone(),
-        reserve_bytes: config.s3.disk_reserve.0,
-        one: tokio::sync::Mutex::default(),
-    };
-    Ok((Arc::new(source), (records, audit, lock)))
 }
 
 /// Nobody is given a URL by a store that is opened for a backup or a restore.

@@ -7,8 +7,7 @@ use crate::backup::manifest::{DATA, Digest, FileEntry, Manifest, checked, create
 use crate::backup::{OFFLINE_URL, Unfinished};
 use crate::client::{Output, stopped};
 use crate::config::{self, Config};
-use crate::stores::{self, Stores};
-use crate::{serve, system_now};
+use crate::{serve, stores, system_now};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde_json::json;
@@ -16,10 +15,9 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use strongroom::{Parts, Restored, Vault};
+use strongroom::Restored;
 use strongroom_audit::{Entry, Gone, Rule};
 use strongroom_core::time::Clock;
-use strongroom_records::RecordStore;
 
 const DECISIONS: &str = "audit/decisions.jsonl";
 const PIECE_BYTES: usize = 256 * 1024;
@@ -34,7 +32,7 @@ pub(crate) struct Restore {
     /// What `strongroom backup` made
     #[arg(value_name = "BACKUP")]
     backup: PathBuf,
-    /// Where to, instead of the configuration's data_dir; must not exist or be empty
+    /// Where to, instead of the configuration's `data_dir`; must not exist or be empty
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
     /// The decision log (data/audit/decisions.jsonl) as the vault left it: what it shows deleted
@@ -136,41 +134,22 @@ impl Restore {
         manifest: &Manifest,
         gone: Gone,
     ) -> anyhow::Result<Restored> {
-        let Stores {
-            keyring,
-            audit,
-            clock,
-            records,
-            objects,
-            lock,
-        } = stores::open(config, OFFLINE_URL, system_now)?;
-        ensure!(
-            hex::encode(keyring.vault_id().as_bytes()) == manifest.head.vault,
-            "the backup's keyring is not of the vault that its manifest names"
-        );
-        let clock: Arc<dyn Clock> = clock;
+        let stores = stores::open(config, OFFLINE_URL, system_now)?;
         let rule = if self.accept_resurrection {
             Rule::Resurrection
         } else {
             Rule::Operator
         };
-        let entry = Entry::of_operator(clock.now(), "restore", rule);
-        audit.append(&entry)?.durable().await?;
-        let vault = Vault::open(Parts {
-            keyring,
-            records: Arc::clone(&records) as Arc<dyn RecordStore>,
-            objects: Arc::clone(&objects) as Arc<dyn strongroom_objects::ObjectStore>,
-            audit: Arc::clone(&audit),
-            clock,
-            rules: serve::rules(config),
-        });
-        let vault = Arc::new(vault.await?);
-        let restored = vault.restore(&Arc::new(gone)).await?;
-        drop(vault);
-        records.close().await?;
-        objects.close().await?;
-        audit.close();
-        drop(lock);
+        let entry = Entry::of_operator(stores.clock.now(), "restore", rule);
+        stores.audit.append(&entry)?.durable().await?;
+        let opened = stores.open_vault(serve::rules(config)).await?;
+        ensure!(
+            hex::encode(opened.vault_id.as_bytes()) == manifest.head.vault,
+            "the backup's keyring is not of the vault that its manifest names"
+        );
+        let restored = opened.vault.restore(&Arc::new(gone)).await?;
+        opened.objects.close().await?;
+        opened.close().await?;
         Ok(restored)
     }
 

@@ -23,12 +23,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom::{Parts, Rules, Vault};
+use strongroom::{Rules, Vault};
 use strongroom_api::{Api, ApiConfig, Origin};
 use strongroom_core::stream::RUN_BYTES_MAX;
-use strongroom_core::time::Clock;
-use strongroom_objects::ObjectStore;
-use strongroom_records::RecordStore;
 use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -130,44 +127,14 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let listeners = begun.listeners;
     let urls = listeners.urls();
-    let Stores {
-        keyring,
-        audit,
-        clock,
-        records,
-        objects,
-        lock,
-    } = begun.stores;
-    let vault_id = keyring.vault_id();
-    let clock: Arc<dyn Clock> = clock;
+    let opened = Arc::new(begun.stores.open_vault(rules(config)).await?);
     let verifier = Arc::new(open_verifier(config)?);
-    let s3_router = transport::told(objects.router(), begun.behind_proxy);
-    let vault = Vault::open(Parts {
-        keyring,
-        records: Arc::clone(&records) as Arc<dyn RecordStore>,
-        objects: Arc::clone(&objects) as Arc<dyn ObjectStore>,
-        audit: Arc::clone(&audit),
-        clock: Arc::clone(&clock),
-        rules: rules(config),
-    });
-    let vault = Arc::new(vault.await?);
-    let source = Arc::new(Source {
-        vault: Arc::clone(&vault),
-        records: Arc::clone(&records),
-        objects,
-        audit: Arc::clone(&audit),
-        clock: Arc::clone(&clock),
-        data: config.path(&config.data_dir),
-        config_file: begun.config_file,
-        vault_id,
-        bucket: config.s3.bucket.clone(),
-        reserve_bytes: config.s3.disk_reserve.0,
-        one: tokio::sync::Mutex::default(),
-    });
+    let s3_router = transport::told(opened.objects.router(), begun.behind_proxy);
+    let source = Arc::new(Source::new(&opened, config, begun.config_file));
     let api = Api::new(
-        Arc::clone(&vault),
+        Arc::clone(&opened.vault),
         verifier,
-        clock,
+        Arc::clone(&opened.clock),
         api_config(config, &urls)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
@@ -190,7 +157,10 @@ async fn serve(
         api_limits(config),
     );
     accept(listeners.s3, s3_router, s3_limits(config));
-    let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    let sweeping = tokio::spawn(sweep_forever(
+        Arc::clone(&opened.vault),
+        config.sweep.every.0,
+    ));
     let admin = begun
         .admin
         .map(|admin| tokio::spawn(admin.serve(source, stopping.clone())));
@@ -219,10 +189,7 @@ async fn serve(
         // A panic in it was reported by itself.
         let _ = admin.await;
     }
-    let closed = records.close().await;
-    audit.close();
-    drop(lock);
-    closed.context("the record store could not be closed")
+    opened.close().await
 }
 
 /// Ctrl-C, or a polite request to end.

@@ -91,7 +91,7 @@ fn assert_refused(output: &Output, expected: &str) {
 
 /// Applications' objects in a bucket of their own, sealed under the vault's key.
 fn with_a_credential(setup: Setup) -> (Vault, Access) {
-    let mut vault = setup.make();
+    let vault = setup.make();
     let arguments = ["--name", "logs", "--bucket", "logs", "--server-keyed"];
     let table = s3_credentials::make(&vault, &arguments);
     s3_credentials::add(&vault, &table);

@@ -147,12 +147,14 @@ fn a_log_on_a_full_disk_stops_nothing_and_says_afterwards_what_was_lost() {
     // As much as there is.
     let _ = fs::write(&filler, vec![0; 9 << 20]);
     let _ = fs::write(disk.path().join("more"), vec![0; 8192]);
-    for _ in 0..100 {
-        assert_eq!(vault.fetch(&jwt, &token), value);
+    for _ in 0..300 {
+        // Refused, which is a line of the log.
+        assert_eq!(vault.call("/tokenize", "no JWT", &json!({})).status, 401);
     }
+    assert_eq!(vault.fetch(&jwt, &token), value);
     fs::remove_file(&filler).unwrap();
     eventually("what was lost is said", || {
-        assert_eq!(vault.fetch(&jwt, &token), value);
+        assert_eq!(vault.call("/tokenize", "no JWT", &json!({})).status, 401);
         let log = fs::read_to_string(&file).unwrap();
         log.contains("lines of the log were lost").then_some(())
     });

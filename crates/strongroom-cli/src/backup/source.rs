@@ -12,6 +12,8 @@
 
 use super::manifest::{CONFIG, Digest, Formats, Head};
 use super::message::{CHUNK_BYTES, Message, send};
+use crate::config::Config;
+use crate::stores::OpenVault;
 use anyhow::{Context, ensure};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -22,38 +24,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use strongroom::Vault;
-use strongroom_audit::{Entry, Log, Rule};
-use strongroom_core::VaultId;
-use strongroom_core::time::Clock;
-use strongroom_objects::{Embedded, ObjectsSnapshot};
-use strongroom_records::{Snapshot, Sqlite};
+use strongroom_audit::{Entry, Rule};
+use strongroom_objects::ObjectsSnapshot;
+use strongroom_records::Snapshot;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 /// Where the databases' copies lie, below the data directory, while they are sent.
 const STAGING: &str = "backup.tmp";
 /// A receiver that takes nothing for so long is given up.
-const STALL_MAX: Duration = Duration::from_secs(60);
+const STALL_MAX: Duration = Duration::from_mins(1);
 /// The pause after each [`CHUNK_BYTES`] that were sent: at most 256 MiB a second, so that serving
 /// has the disk in between.
 const CHUNK_PAUSE: Duration = Duration::from_millis(1);
 
 /// All that a backup is made of.
 pub(crate) struct Source {
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) records: Arc<Sqlite>,
-    pub(crate) objects: Arc<Embedded>,
-    pub(crate) audit: Arc<Log>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) data: PathBuf,
-    pub(crate) config_file: PathBuf,
-    pub(crate) vault_id: VaultId,
-    pub(crate) bucket: String,
+    opened: Arc<OpenVault>,
+    data: PathBuf,
+    config_file: PathBuf,
+    bucket: String,
     /// Free bytes that the copies of the databases must leave.
-    pub(crate) reserve_bytes: u64,
+    reserve_bytes: u64,
     /// One backup at a time.
-    pub(crate) one: Mutex<()>,
+    one: Mutex<()>,
 }
 
 /// What was sent.
@@ -87,6 +81,18 @@ pub(crate) fn clean(data: &Path) {
 }
 
 impl Source {
+    /// Of an open vault; `config_file` is what `config` was read from.
+    pub(crate) fn new(opened: &Arc<OpenVault>, config: &Config, config_file: PathBuf) -> Self {
+        Self {
+            opened: Arc::clone(opened),
+            data: config.path(&config.data_dir),
+            config_file,
+            bucket: config.s3.bucket.clone(),
+            reserve_bytes: config.s3.disk_reserve.0,
+            one: Mutex::default(),
+        }
+    }
+
     /// Sends a backup; tells the receiver of any error but that of the connection. `stop` ends it.
     pub(crate) async fn send(
         self: &Arc<Self>,
@@ -119,19 +125,20 @@ impl Source {
     }
 
     async fn take(&self) -> anyhow::Result<Taken> {
-        let held = self.vault.hold_removals().await;
-        let at = self.clock.now();
-        let records = Arc::clone(&self.records);
+        let opened = &self.opened;
+        let held = opened.vault.hold_removals().await;
+        let at = opened.clock.now();
+        let records = Arc::clone(&opened.records);
         let records = spawn_blocking(move || records.snapshot()).await??;
-        let objects = self.objects.snapshot().await?;
+        let objects = opened.objects.snapshot().await?;
         drop(held);
-        let entry = Entry::of_operator(self.clock.now(), "backup", Rule::Operator);
-        self.audit.append(&entry)?.durable().await?;
+        let entry = Entry::of_operator(opened.clock.now(), "backup", Rule::Operator);
+        opened.audit.append(&entry)?.durable().await?;
         Ok(Taken {
             at: at.0,
             records,
             objects,
-            audit_bytes: self.audit.durable_bytes(),
+            audit_bytes: opened.audit.durable_bytes(),
         })
     }
 
@@ -175,7 +182,7 @@ impl Source {
             (self.data.join("format"), "data/format", u64::MAX),
             (self.data.join("keyring"), "data/keyring", u64::MAX),
             (
-                self.audit.path().to_owned(),
+                self.opened.audit.path().to_owned(),
                 "data/audit/decisions.jsonl",
                 audit_bytes,
             ),
@@ -199,7 +206,7 @@ impl Source {
             sender.file(&format!("data/objects/{path}"), &file, u64::MAX)?;
         }
         let head = Head {
-            vault: hex::encode(self.vault_id.as_bytes()),
+            vault: hex::encode(self.opened.vault_id.as_bytes()),
             at,
             program: env!("CARGO_PKG_VERSION").into(),
             bucket: self.bucket.clone(),
