@@ -6,6 +6,7 @@
 )]
 
 mod about;
+mod backup;
 mod bodies;
 mod cli;
 mod configuration;
@@ -17,6 +18,7 @@ mod http;
 mod issuers;
 mod layers;
 mod network;
+mod operations;
 mod process;
 mod s3;
 mod s3_credentials;
