@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
-use strongroom_session::{Verified, Verifier};
+use strongroom_jwks::KeySources;
+use strongroom_session::Verified;
 use strongroom_wire::{ErrorName, header};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -60,7 +61,7 @@ pub enum Simple {
 /// Everything a handler needs.
 pub struct Api {
     vault: Arc<Vault>,
-    verifier: Arc<Verifier>,
+    keys: Arc<KeySources>,
     clock: Arc<dyn Clock>,
     config: ApiConfig,
     ids: RequestIds,
@@ -71,14 +72,14 @@ impl Api {
     /// Puts the listener's parts together.
     pub fn new(
         vault: Arc<Vault>,
-        verifier: Arc<Verifier>,
+        keys: Arc<KeySources>,
         clock: Arc<dyn Clock>,
         config: ApiConfig,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Self {
         Self {
             vault,
-            verifier,
+            keys,
             clock,
             turns: Turns::new(config.requests_max, config.queue_time_max),
             config,
@@ -165,7 +166,7 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     let span = tracing::debug_span!("request", %id, action = action.as_str());
     let work = async {
         let (parts, body) = request.into_parts();
-        let verified = match authenticate(&api, &parts.headers) {
+        let verified = match authenticate(&api, &parts.headers).await {
             Ok(verified) => verified,
             Err(refusal) => return respond(id, None, Err(refusal)),
         };
@@ -186,9 +187,10 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     work.instrument(span).await
 }
 
-fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
+async fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
     let jwt = credentials::jwt(headers, &api.config.own_origin)?;
-    api.verifier.verify(jwt, api.clock.now()).map_err(|reason| {
+    let verified = api.keys.verify(jwt, &*api.clock).await;
+    verified.map_err(|reason| {
         tracing::debug!(%reason, "credentials refused");
         Refusal::new(ErrorName::NotAuthenticated, "the credentials are not valid")
     })
@@ -228,7 +230,9 @@ async fn health(State(api): State<Arc<Api>>) -> Response<Body> {
 
 /// Whether requests can be served now.
 async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
-    let faults = api.vault.health().await.faults;
+    let faults = api.vault.health().await.faults.into_iter();
+    let mut faults: Vec<_> = faults.map(str::to_owned).collect();
+    faults.extend(api.keys.faults(api.clock.now()));
     let result = if faults.is_empty() {
         Ok(Success::Empty)
     } else {
