@@ -60,7 +60,8 @@ fn ready(vault: &Vault) -> Answer {
 #[track_caller]
 fn assert_not_ready(vault: &Vault, source: &str, why: &str) {
     let answer = ready(vault);
-    assert_refused(&answer, 503, "Unavailable");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["error"]["name"], "Unavailable");
     let message = answer.json()["error"]["message"]
         .as_str()
         .unwrap()
