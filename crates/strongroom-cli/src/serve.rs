@@ -18,7 +18,6 @@ use crate::process::start_logging;
 use crate::stores::{self, Stores};
 use crate::system_now;
 use addresses::{Listeners, write_ready_file};
-use anyhow::Context;
 use clap::Args;
 use doors::Doors;
 use std::convert::Infallible;
@@ -126,13 +125,11 @@ async fn serve(
     let urls = listeners.urls();
     let opened = Arc::new(begun.stores.open_vault(rules(config)).await?);
     let keys = Arc::new(key_sources::open(config)?);
-    let s3_router = opened.objects.router();
     let source = Arc::new(Source::new(&opened, config, begun.config_file));
-    let clock = Arc::clone(&opened.clock);
     let api = Api::new(
         Arc::clone(&opened.vault),
         Arc::clone(&keys),
-        Arc::clone(&clock),
+        Arc::clone(&opened.clock),
         doors::api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
@@ -140,8 +137,14 @@ async fn serve(
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
     let doors = Doors::new(config, begun.behind_proxy, listeners)?;
-    doors.open(Arc::new(api), s3_router, &stopping, &connections);
+    doors.open(
+        Arc::new(api),
+        opened.objects.router(),
+        &stopping,
+        &connections,
+    );
     let mut background = JoinSet::new();
+    let clock = Arc::clone(&opened.clock);
     background.spawn(async move { keys.run(&*clock).await });
     background.spawn(sweep_forever(
         Arc::clone(&opened.vault),
@@ -149,7 +152,7 @@ async fn serve(
     ));
     let admin = begun
         .admin
-        .map(|admin| tokio::spawn(admin.serve(source, stopping.clone())));
+        .map(|admin| tokio::spawn(admin.serve(source, stopping)));
     ready(&urls)?;
     notify.ready();
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");

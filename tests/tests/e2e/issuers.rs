@@ -60,7 +60,8 @@ fn ready(vault: &Vault) -> Answer {
 #[track_caller]
 fn assert_not_ready(vault: &Vault, source: &str, why: &str) {
     let answer = ready(vault);
-    assert_refused(&answer, 503, "Unavailable");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["error"]["name"], "Unavailable");
     let message = answer.json()["error"]["message"]
         .as_str()
         .unwrap()
@@ -98,6 +99,27 @@ fn keys_are_found_at_start_and_come_and_go_without_a_restart() {
     // It was verified before, and is remembered.
     assert_eq!(status(&vault, &first), 401, "its key was removed");
     assert_eq!(status(&vault, &vault.application()), 200);
+}
+
+/// As the original's applications do it: plain HTTP on the same host, one name for every key, and
+/// JWTs that name none.
+#[test]
+fn an_applications_own_set_on_localhost_may_replace_its_key_under_one_name() {
+    const KID: &str = "lunasec-signing-key";
+    let (issuer, keys) = (Issuer::http(), [Key::rsa(), Key::rsa()]);
+    issuer.publish(&[(&keys[0], KID)]);
+    let by_name = source("shop", &issuer).replace("127.0.0.1", "localhost");
+    let mut vault = vault_of(&by_name, quick(), &Authority::default());
+    vault.start_again();
+    let claims = json!({ "sub": "application", "iss": "node-sdk", "aud": "secure-frame" });
+    let [old, new] = [0, 1].map(|at| vault.mint_by(&keys[at], claims.clone()));
+    assert_eq!(status(&vault, &old), 200);
+    assert_eq!(status(&vault, &new), 401);
+    issuer.publish(&[(&keys[1], KID)]);
+    eventually("the new key is fetched", || {
+        (status(&vault, &new) == 200).then_some(())
+    });
+    assert_eq!(status(&vault, &old), 401);
 }
 
 #[test]
