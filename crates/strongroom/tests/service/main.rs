@@ -12,5 +12,6 @@ mod metadata;
 mod policy;
 mod races;
 mod refusal;
+mod restore;
 mod revoked;
 mod sweep;
