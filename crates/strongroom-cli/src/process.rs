@@ -1,6 +1,6 @@
 //! What the program is as a process: no core dumps, errors on standard error, logs.
 
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Faults, LogFormat};
 use crate::log_file::LogFile;
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
@@ -36,8 +36,19 @@ pub(crate) fn allow_many_files() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// Prints an error with its causes and gives the exit code of a failure.
+/// Exit code of a command that found faults in the configuration.
+pub(crate) const CONFIGURATION: u8 = 7;
+
+/// Prints an error with its causes and gives the exit code of a failure. The faults of a
+/// configuration have a line each, and a code of their own: to try again is no use.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    if let Some(faults) = error.downcast_ref::<Faults>() {
+        for line in faults.lines() {
+            say(line);
+        }
+        say(&format!("error: {}", faults.count()));
+        return ExitCode::from(CONFIGURATION);
+    }
     say(&format!("error: {error:#}"));
     ExitCode::FAILURE
 }

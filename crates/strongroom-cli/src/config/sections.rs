@@ -2,15 +2,19 @@
 
 use super::admin::AdminSection;
 use super::credentials::CredentialSection;
+use super::faults::Checks;
+use super::http::{self, SimpleSection};
+use super::jwks::{self, JwksSection};
+use super::log_level;
 use super::s3::S3Section;
 use super::units::{Size, Span};
-use anyhow::{bail, ensure};
-use serde::Deserialize;
+use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use strongroom_core::Subject;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// Directory of the file; set after reading.
@@ -19,9 +23,11 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) master_key_file: PathBuf,
     pub(crate) shutdown_s: u64,
+    pub(crate) trusted_proxies: Vec<String>,
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
+    pub(crate) jwks: JwksSection,
     pub(crate) session: SessionSection,
     pub(crate) grants: GrantsSection,
     pub(crate) urls: UrlsSection,
@@ -32,23 +38,35 @@ pub(crate) struct Config {
     pub(crate) log: LogSection,
     pub(crate) admin: AdminSection,
     pub(crate) client: ClientSection,
+    pub(crate) simple: SimpleSection,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
+    pub(crate) hsts_max_age: Span,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
+    pub(crate) header_bytes_max: Size,
+    pub(crate) headers_max: usize,
+    pub(crate) uri_bytes_max: Size,
     pub(crate) header_time_max: Span,
+    pub(crate) handshake_time_max: Span,
+    pub(crate) handshakes_max: usize,
+    pub(crate) idle_max: Span,
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_client_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) queue_time_max: Span,
 }
 
 /// Certificate chain and private key of a listener, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsSection {
     pub(crate) certificate_file: PathBuf,
@@ -56,7 +74,7 @@ pub(crate) struct TlsSection {
 }
 
 /// A subject, as the configuration spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SubjectName {
     User,
@@ -74,11 +92,16 @@ impl From<SubjectName> for Subject {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySource {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    #[serde(default)]
+    pub(crate) jwks_ca_file: Option<PathBuf>,
     #[serde(default = "all_subjects")]
     pub(crate) subjects: Vec<SubjectName>,
     #[serde(default)]
@@ -95,7 +118,7 @@ fn all_subjects() -> Vec<SubjectName> {
     ]
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SessionSection {
     pub(crate) allow_unbounded: bool,
@@ -105,63 +128,63 @@ pub(crate) struct SessionSection {
     pub(crate) jwt_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GrantsSection {
     pub(crate) default: Span,
     pub(crate) max: Span,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UrlsSection {
     pub(crate) upload: Span,
     pub(crate) download: Span,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokensSection {
     pub(crate) lifetime: Span,
     pub(crate) metadata_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RecordsSection {
     pub(crate) cache: Size,
     pub(crate) page_cache: Size,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Durability {
     Durable,
     Buffered,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AuditSection {
     pub(crate) durability: Durability,
     pub(crate) queue_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SweepSection {
     pub(crate) every: Span,
     pub(crate) claim_grace: Span,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogSection {
     pub(crate) level: String,
@@ -169,7 +192,7 @@ pub(crate) struct LogSection {
     pub(crate) file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientSection {
     pub(crate) url: Option<String>,
@@ -180,6 +203,10 @@ pub(crate) struct ClientSection {
 
 pub(super) const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const API_PORT: u16 = 37_766;
+/// Two years, as browsers' lists of such hosts ask for.
+pub(super) const HSTS_MAX_AGE: Span = Span::secs(730 * 24 * 3_600);
+/// Longer than proxies keep unused connections, so that they are who closes them.
+pub(super) const IDLE_MAX: Span = Span::secs(75);
 /// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
 const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
 
@@ -193,9 +220,11 @@ impl Default for Config {
             data_dir: "data".into(),
             master_key_file: "master.key".into(),
             shutdown_s: 30,
+            trusted_proxies: Vec::new(),
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
+            jwks: JwksSection::default(),
             session: SessionSection::default(),
             grants: GrantsSection::default(),
             urls: UrlsSection::default(),
@@ -206,6 +235,7 @@ impl Default for Config {
             log: LogSection::default(),
             admin: AdminSection::default(),
             client: ClientSection::default(),
+            simple: SimpleSection::default(),
         }
     }
 }
@@ -215,12 +245,23 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            host_names: Vec::new(),
             tls: None,
+            hsts_max_age: HSTS_MAX_AGE,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
+            header_bytes_max: Size::kib(16),
+            headers_max: 64,
+            uri_bytes_max: Size::kib(10),
             header_time_max: Span::secs(10),
+            handshake_time_max: Span::secs(10),
+            handshakes_max: 500,
+            idle_max: IDLE_MAX,
             write_idle_max: Span::secs(60),
             connections_max: 10_000,
+            connections_per_client_max: 1_000,
+            requests_max: 1_000,
+            queue_time_max: Span::secs(5),
         }
     }
 }
@@ -324,80 +365,106 @@ impl Config {
     }
 
     /// What types alone cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, checks: &mut Checks) {
         let (api, s3) = (&self.api, &self.s3);
-        for (section, url, tls) in [
-            ("api", &api.public_url, &api.tls),
-            ("s3", &s3.public_url, &s3.tls),
-        ] {
-            let Some(url) = url else { continue };
-            if strongroom_api::Origin::of(url).is_none() {
-                bail!("{section}.public_url: an absolute http or https URL is wanted");
-            }
-            let plain = url
-                .get(..5)
-                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-            ensure!(
-                !plain || tls.is_none(),
-                "{section}.public_url: https, as {section}.tls is set"
-            );
-        }
-        ensure!(
-            self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
-            "grants.default: more than 0 and at most grants.max"
+        check_url(checks, "api", api.public_url.as_deref(), api.tls.as_ref());
+        check_url(checks, "s3", s3.public_url.as_deref(), s3.tls.as_ref());
+        checks.require(
+            self.grants.default.millis() > 0,
+            &["grants.default"],
+            "more than 0 is wanted",
+        );
+        checks.require(
+            self.grants.default.0 <= self.grants.max.0,
+            &["grants.default", "grants.max"],
+            "at most grants.max is wanted",
         );
         let lives = [
             ("urls.upload", self.urls.upload, 1, URL_LIFE_MAX_S),
             ("urls.download", self.urls.download, 5, DOWNLOAD_LIFE_MAX_S),
         ];
         for (key, life, least, most) in lives {
-            let secs = life.0.as_secs();
-            ensure!(
-                (least..=most).contains(&secs),
-                "{key}: {least} s to {most} s"
+            checks.require(
+                (least..=most).contains(&life.0.as_secs()),
+                &[key],
+                format!("{least} s to {most} s are wanted"),
             );
         }
-        ensure!(
+        checks.require(
             self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
-            "tokens.metadata_bytes_max: at most 128 KiB"
+            &["tokens.metadata_bytes_max"],
+            "at most 128KiB",
         );
-        ensure!(
+        checks.require(
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
-            "tokens.lifetime: 0, or at least urls.upload"
+            &["tokens.lifetime", "urls.upload"],
+            "0 is wanted, or at least urls.upload",
         );
-        self.s3.check()?;
-        self.admin.check(&self.dir)?;
-        ensure!(
+        self.s3.check(checks);
+        http::check(self, checks);
+        self.jwks.check(checks);
+        jwks::check_sources(&self.key_source, checks);
+        self.admin.check(&self.dir, checks);
+        checks.require(
             self.sweep.every.0.as_secs() >= 1,
-            "sweep.every: at least 1 s"
+            &["sweep.every"],
+            "at least 1 s is wanted",
         );
-        Ok(())
+        log_level::check(&self.log.level, checks);
     }
 
     /// The same with one more credential of the S3 endpoint, if it can be.
     pub(crate) fn with_credential(mut self, credential: CredentialSection) -> anyhow::Result<Self> {
         self.s3.credential.push(credential);
-        self.check()?;
+        let mut checks = Checks::default();
+        self.check(&mut checks);
+        let faults = checks.told();
+        ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(self)
     }
 
     /// What a listener needs before it may serve anybody.
-    pub(crate) fn check_listeners(&self, behind_proxy: bool) -> anyhow::Result<()> {
+    pub(crate) fn check_listeners(&self, behind_proxy: bool, checks: &mut Checks) {
         let (api, s3) = (&self.api, &self.s3);
+        checks.require(
+            !behind_proxy || !self.trusted_proxies.is_empty(),
+            &["trusted_proxies"],
+            "wanted with --behind-proxy, which serves nobody else",
+        );
         for (section, listen, tls, url) in [
             ("api", api.listen.ip(), &api.tls, &api.public_url),
             ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
         ] {
-            ensure!(
+            let key = |key: &str| format!("{section}.{key}");
+            checks.require(
                 listen.is_loopback() || tls.is_some() || behind_proxy,
-                "{section}.listen: plain HTTP is spoken on loopback alone; set {section}.tls, or \
-                 start with --behind-proxy behind a proxy that brings TLS"
+                &[&key("listen"), &key("tls")],
+                format!(
+                    "plain HTTP is spoken on loopback alone; set {section}.tls, or set \
+                     trusted_proxies and start with --behind-proxy behind a proxy that brings TLS"
+                ),
             );
-            ensure!(
+            checks.require(
                 !listen.is_unspecified() || url.is_some(),
-                "{section}.public_url: wanted, as clients cannot reach {listen} by that name"
+                &[&key("public_url"), &key("listen")],
+                format!("wanted, as clients cannot reach {listen} by that name"),
             );
         }
-        Ok(())
     }
+}
+
+fn check_url(checks: &mut Checks, section: &str, url: Option<&str>, tls: Option<&TlsSection>) {
+    let Some(url) = url else { return };
+    let (key, tls_key) = (format!("{section}.public_url"), format!("{section}.tls"));
+    checks.require(
+        strongroom_api::Origin::of(url).is_some(),
+        &[&key],
+        "an absolute http or https URL is wanted",
+    );
+    let scheme = url.get(..5).unwrap_or_default();
+    checks.require(
+        tls.is_none() || !scheme.eq_ignore_ascii_case("http:"),
+        &[&key, &tls_key],
+        format!("https is wanted, as {tls_key} is set"),
+    );
 }

@@ -14,4 +14,5 @@ mod races;
 mod refusal;
 mod restore;
 mod revoked;
+mod simple;
 mod sweep;
