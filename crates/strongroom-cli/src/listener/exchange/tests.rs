@@ -1,12 +1,13 @@
-//! The stream without a listener, on a pipe and with a clock that stands until it is moved.
+//! The stream without a listener, on a pipe. Times are asserted from below alone.
 
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+const HEADER: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(200);
 const PACE: Pace = Pace {
-    header_time_max: Duration::from_secs(10),
-    idle_max: Duration::from_secs(75),
-    header_bytes_max: 100,
+    header_time_max: HEADER,
+    idle_max: IDLE,
 };
 
 /// A stream, the client's end of it, and what the service would tell it.
@@ -29,45 +30,45 @@ fn kind(result: io::Result<usize>) -> io::ErrorKind {
     result.unwrap_err().kind()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_first_header_has_its_time_from_the_start() {
     let (mut stream, mut client, _) = exchange(None);
     let began = Instant::now();
     client.write_all(b"GET /").await.unwrap();
     assert_eq!(read(&mut stream).await.unwrap(), 5);
     assert_eq!(kind(read(&mut stream).await), io::ErrorKind::TimedOut);
-    assert_eq!(began.elapsed().as_secs(), 10);
+    assert!(began.elapsed() >= HEADER);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_request_takes_its_own_time_and_what_comes_next_is_timed_anew() {
     let (mut stream, mut client, phase) = exchange(None);
     client.write_all(b"GET").await.unwrap();
     read(&mut stream).await.unwrap();
     phase.serving();
     let answer = phase.answer(axum::body::Body::empty());
-    let body = tokio::time::timeout(Duration::from_secs(3_600), read(&mut stream)).await;
+    let body = tokio::time::timeout(HEADER + IDLE, read(&mut stream)).await;
     assert!(body.is_err(), "a body is timed by who reads it");
     drop(answer);
     let began = Instant::now();
     assert_eq!(kind(read(&mut stream).await), io::ErrorKind::TimedOut);
-    assert_eq!(began.elapsed().as_secs(), 75);
+    assert!(began.elapsed() >= IDLE);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_next_header_has_its_time_from_its_first_byte() {
     let (mut stream, mut client, phase) = exchange(None);
     phase.serving();
     drop(phase.answer(axum::body::Body::empty()));
     let began = Instant::now();
     let (count, ()) = tokio::join!(read(&mut stream), async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(2 * HEADER).await;
         client.write_all(b"G").await.unwrap();
     });
     assert_eq!(count.unwrap(), 1);
     let trickle = async {
         loop {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(HEADER / 5).await;
             client.write_all(b"E").await.unwrap();
         }
     };
@@ -83,24 +84,7 @@ async fn the_next_header_has_its_time_from_its_first_byte() {
         () = trickle => unreachable!("it never ends"),
     };
     assert_eq!(ended, io::ErrorKind::TimedOut);
-    assert_eq!(began.elapsed().as_secs(), 70);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_header_that_does_not_end_is_cut_at_its_limit() {
-    let (mut stream, mut client, phase) = exchange(None);
-    client.write_all(&[b'x'; 400]).await.unwrap();
-    let mut bytes = 0;
-    let ended = loop {
-        match read(&mut stream).await {
-            Ok(count) => bytes += count,
-            Err(error) => break error.kind(),
-        }
-    };
-    assert_eq!((ended, bytes), (io::ErrorKind::InvalidData, 128));
-    // What comes while a request is served is no header.
-    phase.serving();
-    assert_eq!(read(&mut stream).await.unwrap(), 64);
+    assert!(began.elapsed() >= 3 * HEADER);
 }
 
 #[tokio::test]
@@ -117,18 +101,18 @@ async fn a_refusal_without_a_body_goes_out_with_one() {
     assert_eq!(seen, [b"whole 400" as &[u8], ours].concat());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_last_answer_is_out_before_the_rest_is_read_and_forgotten() {
     let (mut stream, mut client, _) = exchange(None);
     let (ended, ()) = tokio::join!(stream.shutdown(), async {
-        client.write_all(&[0; 100_000]).await.unwrap();
+        client.write_all(&vec![0; 100_000]).await.unwrap();
         drop(client);
     });
     ended.unwrap();
     let (mut stream, client, _) = exchange(None);
     let began = Instant::now();
     stream.shutdown().await.unwrap();
-    assert_eq!(began.elapsed(), LINGER_TIME_MAX);
+    assert!(began.elapsed() >= LINGER_TIME_MAX);
     drop(client);
 }
 
