@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use strongroom::RequestId;
@@ -137,6 +139,11 @@ pub(crate) fn respond(
     if name == Some(ErrorName::Unavailable) {
         headers.insert(RETRY_AFTER, RETRY_AFTER_S);
     }
+    // The rest of the body is not read, so the connection ends. A client that is not told (RFC 9112
+    // §9.6) sends its next request into it.
+    if matches!(name, Some(ErrorName::TooLarge | ErrorName::Timeout)) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -156,6 +163,9 @@ pub(crate) fn raw(id: RequestId, refusal: Refusal) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
     for (name, value) in response.headers() {
+        if name == CONNECTION {
+            continue;
+        }
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());

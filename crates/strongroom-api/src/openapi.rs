@@ -10,7 +10,7 @@ mod examples;
 mod operations;
 
 use crate::public::{PUBLIC, Public};
-use crate::router::ACTIONS;
+use crate::router::{ACTIONS, SIMPLE};
 use document::{
     Answer, Components, Document, Example, Info, MediaType, Operation, Ordered, PathItem,
     RequestBody, Response, Tag,
@@ -18,6 +18,7 @@ use document::{
 use operations::Described;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use strongroom::Action;
 use strongroom_wire::{ErrorName, envelope, header};
 
 const OPENAPI: &str = "3.1.1";
@@ -26,10 +27,15 @@ const VERSION: &str = "1.0";
 pub(crate) const JSON: &str = envelope::CONTENT_TYPE;
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     ("values", "Putting values in and getting them out."),
     ("grants", "Who may read a value, and for how long."),
     ("metadata", "What the application keeps beside a value."),
+    (
+        "simple",
+        "The pair of LunaSec's Simple Tokenizer, behind the application's back end. A vault has it \
+         with `simple.enabled`; elsewhere its paths are 404.",
+    ),
     ("service", "Whether the vault runs, and this contract."),
 ];
 
@@ -66,7 +72,7 @@ pub fn openapi() -> String {
 }
 
 pub(crate) fn document() -> Document {
-    let actions = ACTIONS.iter().map(|(path, action)| {
+    let actions = all_actions().map(|(path, action)| {
         let described = operations::action(*action);
         let operation = action_operation(&described);
         (
@@ -104,6 +110,11 @@ pub(crate) fn document() -> Document {
         paths: Ordered(actions.chain(public).collect()),
         components: components(),
     }
+}
+
+/// Every route that needs credentials, whether a configuration leaves it out or not.
+fn all_actions() -> impl Iterator<Item = &'static (&'static str, Action)> {
+    ACTIONS.iter().chain(&SIMPLE)
 }
 
 fn action_operation(described: &Described) -> Operation {
@@ -223,8 +234,8 @@ fn shared_key(names: &[ErrorName]) -> String {
 /// Every failure that routes share, and the two that no operation has, by their keys.
 fn shared_failures() -> Ordered<Response> {
     let mut all: BTreeMap<(u16, String), Response> = BTreeMap::new();
-    for (_, action) in ACTIONS {
-        for (status, names) in by_status(&operations::action(action).errors()) {
+    for (_, action) in all_actions() {
+        for (status, names) in by_status(&operations::action(*action).errors()) {
             let key = (status, shared_key(&names));
             all.entry(key)
                 .or_insert_with(|| failure(status, &names, true));

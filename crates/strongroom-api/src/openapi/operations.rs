@@ -58,6 +58,8 @@ impl Described {
                     json!({ "contentLength": 11 }),
                 ),
             ],
+            Action::SimpleTokenize => vec![("text", "As the client sends it", text_metadata())],
+            Action::SimpleDetokenize => token("As the client sends it"),
             Action::Detokenize => {
                 let mut all = token("The usual spelling");
                 let other = json!({ "tokenID": TOKEN });
@@ -100,8 +102,12 @@ impl Described {
     /// Examples of the success.
     pub(super) fn answers(&self) -> Examples {
         match self.action {
-            Action::Tokenize => vec![("ticket", "Where the value goes", examples::upload())],
-            Action::Detokenize => vec![("ticket", "Where the value is", examples::download())],
+            Action::Tokenize | Action::SimpleTokenize => {
+                vec![("ticket", "Where the value goes", examples::upload())]
+            }
+            Action::Detokenize | Action::SimpleDetokenize => {
+                vec![("ticket", "Where the value is", examples::download())]
+            }
             Action::GrantVerify => vec![
                 ("live", "There is a live grant", examples::validity(true)),
                 (
@@ -184,6 +190,7 @@ time. The body is the value, byte for byte.",
         },
         Action::GrantSet | Action::GrantVerify => grants(action, tokenize),
         Action::MetadataGet | Action::MetadataSet => metadata(action, tokenize),
+        Action::SimpleTokenize | Action::SimpleDetokenize => simple(action, tokenize),
     }
 }
 
@@ -247,6 +254,31 @@ The object comes back as it was given to `/tokenize` or `/metadata/set`. A token
         answer: "Done",
         says: "The object was replaced.",
         ..get
+    }
+}
+
+fn simple(action: Action, base: Described) -> Described {
+    let tokenize = Described {
+        id: "simpleTokenize",
+        tag: "simple",
+        summary: "Make a token for the application",
+        description: "As `/tokenize`, open to applications alone: the application's back end adds \
+its JWT to what LunaSec's Simple Tokenizer client sends without credentials.",
+        ..base
+    };
+    if action == Action::SimpleTokenize {
+        return tokenize;
+    }
+    Described {
+        id: "simpleDetokenize",
+        summary: "Say where a token's value is, without a grant",
+        description: "As `/detokenize`, open to applications alone: it gives the application's own \
+session a grant for this one release.",
+        request: "DetokenizeRequest",
+        answer: "Download",
+        says: "Where the value is.",
+        more_errors: &[NoSuchToken],
+        ..tokenize
     }
 }
 
