@@ -1,8 +1,8 @@
 //! Every answer of the API: the envelope, and the headers that all of them carry.
 
 use axum::body::Body;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use strongroom::RequestId;
 use strongroom_wire::{ErrorName, envelope, header};
@@ -10,6 +10,11 @@ use strongroom_wire::{ErrorName, envelope, header};
 const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
 const SESSION_HASH: HeaderName = HeaderName::from_static(header::SESSION_HASH);
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+/// What an answer depends on.
+pub(crate) const VARIES: HeaderValue = HeaderValue::from_static("origin, authorization, cookie");
+/// The same where it may be compressed.
+pub(crate) const VARIES_IN_ENCODING: HeaderValue =
+    HeaderValue::from_static("origin, authorization, cookie, accept-encoding");
 /// Headers of our own and of the server, so that the map is made once in its size.
 const HEADERS_MAX: usize = 12;
 /// After how many seconds an unavailable vault may be asked again.
@@ -115,12 +120,7 @@ pub(crate) fn respond(
         CONTENT_TYPE,
         HeaderValue::from_static(envelope::CONTENT_TYPE),
     );
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        VARY,
-        HeaderValue::from_static("origin, authorization, cookie"),
-    );
-    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    guard(headers);
     if let Ok(value) = HeaderValue::from_str(&id_text) {
         headers.insert(REQUEST_ID, value);
     }
@@ -134,4 +134,34 @@ pub(crate) fn respond(
         headers.insert(RETRY_AFTER, RETRY_AFTER_S);
     }
     response
+}
+
+/// What every answer carries, whatever is in it.
+pub(crate) fn guard(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, VARIES);
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+/// A refusal as it goes over the wire, the last of its connection.
+pub(crate) fn raw(id: RequestId, refusal: Refusal) -> Vec<u8> {
+    let body = envelope::failure(refusal.name, &refusal.message, &id.to_string());
+    let response = respond(id, None, Err(refusal));
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    let rest = format!(
+        "connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes.extend_from_slice(body.as_ref());
+    bytes
 }

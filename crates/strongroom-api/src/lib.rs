@@ -1,18 +1,26 @@
 //! HTTP: wire to types and back. HTTP ends here, and nothing is decided here.
 //!
-//! [`router`] is the whole API listener. A handler authenticates, lets the vault check the
-//! subject, reads the body, calls one operation and answers; every failure leaves through
-//! [`answer`], in the contract's envelope.
+//! [`Front`] is the whole API listener: it judges a request's header and host, and then its route
+//! is looked for. A handler authenticates, lets the vault check the subject, reads the body, waits
+//! for its turn, calls one operation and answers; every failure leaves through [`answer`], in the
+//! contract's envelope.
 
 mod answer;
 mod body;
 mod credentials;
+mod front;
+mod host;
+mod network;
 mod request_id;
 mod router;
 mod routes;
+mod work;
 
 pub use credentials::Origin;
-pub use router::{Api, ApiConfig, router};
+pub use front::Front;
+pub use host::{BadHostName, HostFault, HostNames};
+pub use network::{BadRange, ClientNetwork, Connection, Proxies};
+pub use router::{Api, ApiConfig, Simple};
 
 #[cfg(test)]
 mod tests;

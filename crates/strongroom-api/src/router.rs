@@ -1,20 +1,27 @@
 //! The API listener: paths, methods, and the way every authenticated request goes.
 
-use crate::answer::{Refusal, Success, respond};
+use crate::answer::{Refusal, Success, VARIES_IN_ENCODING, respond};
 use crate::credentials::{self, Origin};
+use crate::host::HostNames;
+use crate::network::Proxies;
 use crate::request_id::RequestIds;
+use crate::work::Turns;
 use crate::{body, routes};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::VARY;
+use http::{HeaderValue, Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
-use strongroom_session::{Verified, Verifier};
+use strongroom_jwks::KeySources;
+use strongroom_session::Verified;
 use strongroom_wire::{ErrorName, header};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
 /// Limits and names of the API listener.
@@ -26,33 +33,66 @@ pub struct ApiConfig {
     pub body_bytes_max: usize,
     /// Longest time for a body to arrive.
     pub body_time_max: Duration,
+    /// Names by which clients may call the listener.
+    pub host_names: HostNames,
+    /// Proxies whose word about a client counts.
+    pub proxies: Proxies,
+    /// Most lines of a request's header.
+    pub headers_max: usize,
+    /// Most bytes of a request's path and query.
+    pub uri_bytes_max: usize,
+    /// Requests that are worked on at a time.
+    pub requests_max: usize,
+    /// Longest wait of further requests; then they are refused.
+    pub queue_time_max: Duration,
+    /// Whether applications may use the Simple Tokenizer's routes.
+    pub simple: Simple,
+}
+
+/// Whether the Simple Tokenizer's pair of routes is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simple {
+    /// It is not: 404.
+    Absent,
+    /// Applications may use it.
+    Served,
 }
 
 /// Everything a handler needs.
 pub struct Api {
     vault: Arc<Vault>,
-    verifier: Arc<Verifier>,
+    keys: Arc<KeySources>,
     clock: Arc<dyn Clock>,
     config: ApiConfig,
     ids: RequestIds,
+    turns: Turns,
 }
 
 impl Api {
     /// Puts the listener's parts together.
     pub fn new(
         vault: Arc<Vault>,
-        verifier: Arc<Verifier>,
+        keys: Arc<KeySources>,
         clock: Arc<dyn Clock>,
         config: ApiConfig,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Self {
         Self {
             vault,
-            verifier,
+            keys,
             clock,
+            turns: Turns::new(config.requests_max, config.queue_time_max),
             config,
             ids: RequestIds::new(rng),
         }
+    }
+
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.config
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        self.ids.next()
     }
 
     pub(crate) fn vault(&self) -> &Vault {
@@ -72,13 +112,24 @@ const ACTIONS: [(&str, Action); 6] = [
     ("/metadata/set", Action::MetadataSet),
 ];
 
-/// The API as one service.
-pub fn router(api: Arc<Api>) -> Router {
-    let mut routes = Router::new()
-        .route("/health", axum::routing::get(health).fallback(get_only))
-        .route("/ready", axum::routing::get(ready).fallback(get_only))
-        .fallback(doubled_slashes);
-    for (path, action) in ACTIONS {
+/// The Simple Tokenizer's, which its client joins to the back end's own URL.
+const SIMPLE: [(&str, Action); 2] = [
+    ("/.lunasec/tokenize", Action::SimpleTokenize),
+    ("/.lunasec/detokenize", Action::SimpleDetokenize),
+];
+
+/// Effort of compression, out of 9 for gzip and 11 for brotli: more would cost the vault more than
+/// it saves, for whoever asks.
+const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
+
+/// Every route; nothing but [`crate::Front`] stands before it.
+pub(crate) fn routes(api: Arc<Api>) -> Router {
+    let mut routes = public().fallback(no_such_route);
+    let simple: &[_] = match api.config.simple {
+        Simple::Served => &SIMPLE,
+        Simple::Absent => &[],
+    };
+    for (path, action) in ACTIONS.iter().chain(simple).copied() {
         let handler = move |State(api): State<Arc<Api>>, request: Request<Body>| async move {
             serve(api, action, request).await
         };
@@ -87,38 +138,24 @@ pub fn router(api: Arc<Api>) -> Router {
     routes.with_state(api)
 }
 
-/// Some clients join a base URL that ends in a slash with a path that starts with one. Only what
-/// met no route comes here, so that everybody else does not pay for it.
-async fn doubled_slashes(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
-    let path = collapse_slashes(request.uri().path());
-    let action = ACTIONS.iter().find(|(known, _)| *known == path);
-    match (path.as_str(), action) {
-        (_, Some((_, action))) if request.method() == Method::POST => {
-            serve(api, *action, request).await
-        }
-        (_, Some(_)) => method_not_allowed(&api, POST),
-        ("/health" | "/ready", None)
-            if !matches!(*request.method(), Method::GET | Method::HEAD) =>
-        {
-            method_not_allowed(&api, GET)
-        }
-        ("/health", None) => health(State(api)).await,
-        ("/ready", None) => ready(State(api)).await,
-        _ => {
-            let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
-            respond(api.ids.next(), None, Err(refusal))
-        }
-    }
+/// Routes whose answers hold no key, URL or metadata, and which may be compressed for that
+/// reason; never put another one here.
+fn public() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/health", axum::routing::get(health).fallback(get_only))
+        .route("/ready", axum::routing::get(ready).fallback(get_only))
+        .layer(axum::middleware::map_response(varies_in_encoding))
+        .layer(CompressionLayer::new().quality(COMPRESSION))
 }
 
-fn collapse_slashes(path: &str) -> String {
-    let mut collapsed = String::with_capacity(path.len());
-    for char in path.chars() {
-        if char != '/' || !collapsed.ends_with('/') {
-            collapsed.push(char);
-        }
-    }
-    collapsed
+async fn varies_in_encoding(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(VARY, VARIES_IN_ENCODING);
+    response
+}
+
+async fn no_such_route(State(api): State<Arc<Api>>) -> Response<Body> {
+    let refusal = Refusal::new(ErrorName::NoSuchRoute, "no route has this path");
+    respond(api.ids.next(), None, Err(refusal))
 }
 
 /// wire → caller → gate → act → answer.
@@ -129,7 +166,7 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     let span = tracing::debug_span!("request", %id, action = action.as_str());
     let work = async {
         let (parts, body) = request.into_parts();
-        let verified = match authenticate(&api, &parts.headers) {
+        let verified = match authenticate(&api, &parts.headers).await {
             Ok(verified) => verified,
             Err(refusal) => return respond(id, None, Err(refusal)),
         };
@@ -150,9 +187,10 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     work.instrument(span).await
 }
 
-fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
+async fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
     let jwt = credentials::jwt(headers, &api.config.own_origin)?;
-    api.verifier.verify(jwt, api.clock.now()).map_err(|reason| {
+    let verified = api.keys.verify(jwt, &*api.clock).await;
+    verified.map_err(|reason| {
         tracing::debug!(%reason, "credentials refused");
         Refusal::new(ErrorName::NotAuthenticated, "the credentials are not valid")
     })
@@ -172,9 +210,12 @@ async fn act(
     }
     let request = api.vault.begin(Arc::clone(verified), id, action).await?;
     let body: Bytes = body::read(body, api.config.body_bytes_max, api.config.body_time_max).await?;
+    let _turn = api.turns.next().await?;
     match action {
-        Action::Tokenize => routes::tokenize(api, &request, &body).await,
-        Action::Detokenize => routes::detokenize(api, &request, &body).await,
+        Action::Tokenize | Action::SimpleTokenize => routes::tokenize(api, &request, &body).await,
+        Action::Detokenize | Action::SimpleDetokenize => {
+            routes::detokenize(api, &request, &body).await
+        }
         Action::GrantSet => routes::grant_set(api, &request, &body).await,
         Action::GrantVerify => routes::grant_verify(api, &request, &body).await,
         Action::MetadataGet => routes::metadata_get(api, &request, &body).await,
@@ -189,7 +230,9 @@ async fn health(State(api): State<Arc<Api>>) -> Response<Body> {
 
 /// Whether requests can be served now.
 async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
-    let faults = api.vault.health().await.faults;
+    let faults = api.vault.health().await.faults.into_iter();
+    let mut faults: Vec<_> = faults.map(str::to_owned).collect();
+    faults.extend(api.keys.faults(api.clock.now()));
     let result = if faults.is_empty() {
         Ok(Success::Empty)
     } else {

@@ -6,15 +6,22 @@
 mod credentials;
 mod document;
 mod faults;
+mod http;
+mod jwks;
 mod log_level;
 mod reader;
 mod s3;
 mod sections;
+mod show;
 mod units;
 
 pub(crate) use credentials::CredentialSection;
 pub(crate) use faults::{Checks, Faults};
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
+pub(crate) use http::proxies;
+pub(crate) use jwks::JwksSection;
+pub(crate) use sections::{
+    Config, Durability, KeySource, LogFormat, LogSection, SessionSection, TlsSection,
+};
 pub(crate) use units::Span;
 
 use anyhow::{Context, bail};
@@ -73,7 +80,21 @@ pub(crate) fn load_to_serve(
     let listeners = |config: &Config, checks: &mut Checks| {
         config.check_listeners(behind_proxy, checks);
     };
-    Source::read(path, overrides)?.parse(listeners)
+    load_checked(path, overrides, listeners)
+}
+
+/// The same, with whatever else is to hold.
+pub(crate) fn load_checked(
+    path: &Path,
+    overrides: &[(String, String)],
+    more: impl FnOnce(&Config, &mut Checks),
+) -> anyhow::Result<Config> {
+    Source::read(path, overrides)?.parse(more)
+}
+
+/// The configuration in effect, as TOML with each value's origin.
+pub(crate) fn show(path: &Path, overrides: &[(String, String)]) -> anyhow::Result<String> {
+    Source::read(path, overrides)?.show()
 }
 
 /// What a configuration is made from.
@@ -134,6 +155,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    fn show(&self) -> anyhow::Result<String> {
+        let (config, root) = self.parse_whole(|_, _| ())?;
+        show::show(self, &config, &root)
+    }
+
     /// The file with the environment on top, and whether all of it is TOML; what is not is noted
     /// and left out.
     fn document(&self, findings: &Findings) -> (Node, bool) {
@@ -160,16 +186,15 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The faults of a text, if it has any; reads no file, for fuzzing.
-pub(crate) fn read_text(text: &str, overrides: &[(String, String)]) -> Result<Config, Faults> {
+/// What [`show`] prints of a text; it reads no file.
+pub(crate) fn show_text(text: &str, overrides: &[(String, String)]) -> anyhow::Result<String> {
     let source = Source {
         file: "strongroom.toml".into(),
         dir: PathBuf::from("/"),
         text: text.to_owned(),
         overrides,
     };
-    let listeners = |config: &Config, checks: &mut Checks| config.check_listeners(false, checks);
-    Ok(source.parse_whole(listeners)?.0)
+    source.show()
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 mod client;
 mod clock;
 mod config;
+mod config_command;
 mod dev;
+mod generate;
 mod init;
 mod listener;
 mod process;
@@ -18,7 +20,7 @@ mod tls;
 mod transport;
 
 use clap::{Parser, Subcommand};
-use client::{ClientCommand, ClientSettings, ConnectArgs, Surroundings};
+use client::{ClientCommand, ClientSettings, ConnectArgs, Health, LocalVault, Surroundings};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +28,13 @@ use strongroom_core::UnixMillis;
 
 /// A self-hosted tokenization vault: give it a value, keep a token.
 #[derive(Parser)]
-#[command(name = "strongroom", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(
+    name = "strongroom",
+    version,
+    long_version = LONG_VERSION,
+    max_term_width = 100,
+    after_help = EXIT_CODES
+)]
 struct Cli {
     /// Configuration file [default: the first of ./strongroom.toml, ./strongroom/strongroom.toml,
     /// /etc/strongroom/strongroom.toml]
@@ -37,6 +45,17 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What `--version` tells; `-V` tells the first word alone.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit ",
+    env!("STRONGROOM_BUILD_COMMIT"),
+    "\nbuilt by ",
+    env!("STRONGROOM_BUILD_RUSTC"),
+    "\nbuilt for ",
+    env!("STRONGROOM_BUILD_TARGET"),
+);
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed otherwise; 2 wrong usage; 3 no such token, or no grant for it; \
@@ -55,6 +74,12 @@ enum Command {
     /// Credentials of the S3 endpoint
     #[command(subcommand)]
     S3(s3::S3Command),
+    /// The configuration
+    #[command(subcommand)]
+    Config(config_command::ConfigCommand),
+    Health(Health),
+    Completions(generate::Completions),
+    Man(generate::Man),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -118,9 +143,22 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Serve(command) => command.run(find, &overrides, &surroundings()).await,
         Command::Clock(command) => command.run(find, &overrides).await,
         Command::S3(command) => command.run(find, &overrides),
+        Command::Config(command) => command.run(find, &overrides, cli.connect.json),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Health(command) => {
+            let (settings, local) = match client_settings(find, &overrides) {
+                Ok(settings) => settings.unzip(),
+                Err(error) => return process::fail(&error),
+            };
+            let local = local.flatten();
+            return command
+                .run(&cli.connect, settings, local, &surroundings())
+                .await;
+        }
         Command::Client(command) => {
             let settings = match client_settings(find, &overrides) {
-                Ok(settings) => settings,
+                Ok(settings) => settings.map(|(settings, _)| settings),
                 Err(error) => return process::fail(&error),
             };
             let now = Arc::new(system_now);
@@ -133,34 +171,35 @@ async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// What the configuration says about the client, if there is one.
+/// What the configuration says about the client, if there is one, and about the vault that it
+/// starts, unless the client's is another.
 fn client_settings(
     find: impl FnOnce() -> anyhow::Result<Option<PathBuf>>,
     overrides: &[(String, String)],
-) -> anyhow::Result<Option<ClientSettings>> {
+) -> anyhow::Result<Option<(ClientSettings, Option<LocalVault>)>> {
     let Some(path) = find()? else { return Ok(None) };
     let config = config::load(&path, overrides)?;
     let (client, api) = (&config.client, &config.api);
     let scheme = api.tls.as_ref().map_or("http", |_| "https");
     let listening = || format!("{scheme}://{}", api.listen);
     let url = client.url.clone().or_else(|| api.public_url.clone());
-    let url = url.unwrap_or_else(listening);
-    Ok(Some(ClientSettings {
-        url,
-        signing_key_file: config.path(&config.client.signing_key_file),
-        issuer: config.client.issuer.clone(),
-        ca_file: config
-            .client
-            .ca_file
-            .as_deref()
-            .map(|file| config.path(file)),
-    }))
+    let local = client.url.is_none().then(|| LocalVault {
+        listen: api.listen,
+        tls: api.tls.is_some(),
+        public_url: api.public_url.clone(),
+    });
+    let settings = ClientSettings {
+        url: url.unwrap_or_else(listening),
+        signing_key_file: config.path(&client.signing_key_file),
+        issuer: client.issuer.clone(),
+        ca_file: client.ca_file.as_deref().map(|file| config.path(file)),
+    };
+    Ok(Some((settings, local)))
 }
 
-/// The faults of a configuration's text with these overrides, if it has any. It reads no file and
-/// no environment, for whoever throws random texts at it.
+/// The configuration in effect for a text and these overrides, as `strongroom config show` prints
+/// it, or its faults. It reads no file and no environment, for whoever throws random texts at it.
 #[doc(hidden)]
-pub fn check_configuration(text: &str, overrides: &[(String, String)]) -> Result<(), String> {
-    let read = config::read_text(text, overrides);
-    read.map(drop).map_err(|faults| faults.to_string())
+pub fn show_configuration(text: &str, overrides: &[(String, String)]) -> Result<String, String> {
+    config::show_text(text, overrides).map_err(|error| error.to_string())
 }

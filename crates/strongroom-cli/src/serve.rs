@@ -1,36 +1,36 @@
 //! `strongroom serve`: config → open → serve, readable in one function.
 
 mod addresses;
+mod key_sources;
 
 pub(crate) use addresses::Urls;
+pub(crate) use key_sources::open as open_key_sources;
 
 use crate::client::Surroundings;
-use crate::config::{self, Config, SessionSection};
+use crate::config::{self, Config};
 use crate::dev::DevVault;
-use crate::listener::{self, Limits};
+use crate::listener::{self, Door, Limits, Peers, Unreadable};
 use crate::process::start_logging;
 use crate::stores::{self, Stores};
-use crate::{system_now, transport};
+use crate::system_now;
+use crate::transport::{self, Told};
 use addresses::{Bound, Listeners, write_ready_file};
 use anyhow::Context;
 use clap::Args;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Parts, Rules, Vault};
-use strongroom_api::{Api, ApiConfig, Origin};
+use strongroom_api::{Api, ApiConfig, Front, Origin, Simple};
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_core::time::Clock;
 use strongroom_records::RecordStore;
-use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-/// What a connection may hold before it is judged; values are read in larger pieces, which costs
-/// fewer system calls.
-const API_READ_AHEAD_BYTES: usize = 32 * 1024;
+/// Values are read in larger pieces than headers, which costs fewer system calls.
 const S3_READ_AHEAD_BYTES: usize = 384 * 1024;
 /// Longest time from the start to the first sweep.
 const FIRST_SWEEP: Duration = Duration::from_mins(1);
@@ -41,8 +41,8 @@ pub(crate) struct Serve {
     /// Run a throw-away vault with example commands; everything is removed at exit
     #[arg(long)]
     dev: bool,
-    /// Speak plain HTTP beyond loopback too, to a proxy that brings TLS; the proxy must set
-    /// x-forwarded-proto, and nobody but it may be able to reach the listeners
+    /// Speak plain HTTP beyond loopback too, to `trusted_proxies` that bring TLS and to nobody
+    /// else; they must set x-forwarded-proto
     #[arg(long, conflicts_with = "dev")]
     behind_proxy: bool,
     /// Write the listeners' addresses to this file, as JSON, once requests are served
@@ -99,8 +99,8 @@ async fn serve(
         lock,
     } = stores;
     let clock: Arc<dyn Clock> = clock;
-    let verifier = Arc::new(open_verifier(config)?);
-    let s3_router = transport::told(objects.router(), behind_proxy);
+    let keys = Arc::new(key_sources::open(config)?);
+    let s3_router = objects.router();
     let vault = Vault::open(Parts {
         keyring,
         records: Arc::clone(&records) as Arc<dyn RecordStore>,
@@ -112,31 +112,49 @@ async fn serve(
     let vault = Arc::new(vault.await?);
     let api = Api::new(
         Arc::clone(&vault),
-        verifier,
-        clock,
-        api_config(config, &urls)?,
+        Arc::clone(&keys),
+        Arc::clone(&clock),
+        api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
 
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
-    let accept = |bound: Bound, router, limits| {
-        tokio::spawn(listener::accept(
-            bound.tcp,
-            bound.tls,
-            router,
-            limits,
-            stopping.clone(),
-            connections.clone(),
-        ))
+    let front = Arc::new(Front::new(Arc::new(api)));
+    let api_told = told(
+        &listeners.api,
+        &config.api.host_names,
+        config.api.hsts_max_age,
+    )?;
+    let s3_told = told(&listeners.s3, &config.s3.host_names, config.s3.hsts_max_age)?;
+    let strict = api_told.strict;
+    let unreadable = Arc::clone(&front);
+    let unreadable: Unreadable = Arc::new(move |status| unreadable.unreadable(status));
+    let api_door = door(listeners.api, api_limits(config), config, behind_proxy)?;
+    let api_door = Door {
+        unreadable: Some(unreadable),
+        ..api_door
     };
-    accept(
-        listeners.api,
-        strongroom_api::router(Arc::new(api)),
-        api_limits(config),
-    );
-    accept(listeners.s3, s3_router, s3_limits(config));
-    let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    let s3_door = door(listeners.s3, s3_limits(config), config, behind_proxy)?;
+    let open =
+        move |connection| transport::strict(front.service(connection), connection, strict.clone());
+    tokio::spawn(listener::accept(
+        api_door,
+        open,
+        stopping.clone(),
+        connections.clone(),
+    ));
+    let s3_told = Arc::new(s3_told);
+    let open = move |connection| transport::object_store(s3_router.clone(), &s3_told, connection);
+    tokio::spawn(listener::accept(
+        s3_door,
+        open,
+        stopping,
+        connections.clone(),
+    ));
+    let mut background = JoinSet::new();
+    background.spawn(async move { keys.run(&*clock).await });
+    background.spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
     ready(&urls)?;
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
@@ -144,17 +162,13 @@ async fn serve(
     tracing::info!("stopping");
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
-    sweeping.abort();
+    background.abort_all();
     connections.close();
     let drain = Duration::from_secs(config.shutdown_s);
-    if tokio::time::timeout(drain, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            open = connections.len(),
-            "connections were cut after shutdown_s"
-        );
+    let drained = tokio::time::timeout(drain, connections.wait()).await;
+    if drained.is_err() {
+        let open = connections.len();
+        tracing::warn!(open, "connections were cut after shutdown_s");
     }
     let closed = records.close().await;
     audit.close();
@@ -203,42 +217,6 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
     }
 }
 
-fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
-    let mut sources = Vec::new();
-    for source in &config.key_source {
-        let mut keys = Vec::new();
-        for file in &source.public_key_files {
-            let path = config.path(file);
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let key = PublicKey::from_pem(&text)
-                .or_else(|error| PublicKey::from_pkcs1_base64(text.trim()).map_err(|_| error));
-            keys.push(key.with_context(|| path.display().to_string())?);
-        }
-        sources.push(KeySourceConfig {
-            name: source.name.clone(),
-            keys,
-            subjects: source
-                .subjects
-                .iter()
-                .map(|subject| (*subject).into())
-                .collect(),
-            iss: source.iss.clone(),
-            aud: source.aud.clone(),
-        });
-    }
-    Verifier::new(sources, session_rules(&config.session)).context("key_source")
-}
-
-fn session_rules(session: &SessionSection) -> strongroom_session::Rules {
-    strongroom_session::Rules {
-        leeway_s: session.leeway.0.as_secs(),
-        allow_unbounded: session.allow_unbounded,
-        lifetime_max_s: session.lifetime_max.0.as_secs(),
-        cache_max: session.cache_max,
-        jwt_bytes_max: session.jwt_bytes_max.as_usize(),
-    }
-}
-
 fn rules(config: &Config) -> Rules {
     let secs = |span: config::Span| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX);
     Rules {
@@ -254,28 +232,72 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
-fn api_config(config: &Config, urls: &Urls) -> anyhow::Result<ApiConfig> {
+fn told(bound: &Bound, more: &[String], strict_for: config::Span) -> anyhow::Result<Told> {
+    Ok(Told::new(bound.names(more)?, strict_for.0))
+}
+
+fn door(bound: Bound, limits: Limits, config: &Config, behind_proxy: bool) -> anyhow::Result<Door> {
+    let is_open = bound.tls.is_none() && !bound.address.ip().is_loopback();
+    Ok(Door {
+        peers: if is_open && behind_proxy {
+            Peers::Proxies
+        } else {
+            Peers::All
+        },
+        tcp: bound.tcp,
+        tls: bound.tls,
+        limits,
+        proxies: config::proxies(config)?,
+        unreadable: None,
+    })
+}
+
+fn api_config(config: &Config, bound: &Bound) -> anyhow::Result<ApiConfig> {
+    let api = &config.api;
     Ok(ApiConfig {
-        own_origin: Origin::of(&urls.api).context("api.public_url")?,
-        body_bytes_max: config.api.body_bytes_max.as_usize(),
-        body_time_max: config.api.body_time_max.0,
+        own_origin: Origin::of(&bound.url).context("api.public_url")?,
+        body_bytes_max: api.body_bytes_max.as_usize(),
+        body_time_max: api.body_time_max.0,
+        host_names: bound.names(&api.host_names)?,
+        proxies: config::proxies(config)?,
+        headers_max: api.headers_max,
+        uri_bytes_max: api.uri_bytes_max.as_usize(),
+        requests_max: api.requests_max,
+        queue_time_max: api.queue_time_max.0,
+        simple: if config.simple.enabled {
+            Simple::Served
+        } else {
+            Simple::Absent
+        },
     })
 }
 
 fn api_limits(config: &Config) -> Limits {
+    let api = &config.api;
     Limits {
-        header_time_max: config.api.header_time_max.0,
-        write_idle_max: config.api.write_idle_max.0,
-        read_ahead_bytes: API_READ_AHEAD_BYTES,
-        connections_max: config.api.connections_max,
+        handshake_time_max: api.handshake_time_max.0,
+        handshakes_max: api.handshakes_max,
+        header_time_max: api.header_time_max.0,
+        header_bytes_max: api.header_bytes_max.as_usize(),
+        idle_max: api.idle_max.0,
+        write_idle_max: api.write_idle_max.0,
+        read_ahead_bytes: api.header_bytes_max.as_usize(),
+        connections_max: api.connections_max,
+        connections_per_client_max: api.connections_per_client_max,
     }
 }
 
 fn s3_limits(config: &Config) -> Limits {
+    let s3 = &config.s3;
     Limits {
-        header_time_max: config.s3.header_time_max.0,
-        write_idle_max: config.s3.write_idle_max.0,
+        handshake_time_max: s3.handshake_time_max.0,
+        handshakes_max: s3.handshakes_max,
+        header_time_max: s3.header_time_max.0,
+        header_bytes_max: s3.header_bytes_max.as_usize(),
+        idle_max: s3.idle_max.0,
+        write_idle_max: s3.write_idle_max.0,
         read_ahead_bytes: S3_READ_AHEAD_BYTES,
-        connections_max: config.s3.connections_max,
+        connections_max: s3.connections_max,
+        connections_per_client_max: s3.connections_per_client_max,
     }
 }

@@ -35,19 +35,7 @@ pub(crate) struct Stores {
 /// Locks the data directory against a second process and checks its format.
 pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
     let dir = config.path(&config.data_dir);
-    let metadata = fs::metadata(&dir).with_context(|| {
-        format!(
-            "the data directory {} cannot be read; `strongroom init` makes one",
-            dir.display()
-        )
-    })?;
-    if metadata.mode() & 0o077 != 0 {
-        bail!(
-            "{0} is open to others (mode {1:o}); run `chmod 700 {0}`",
-            dir.display(),
-            metadata.mode() & 0o777
-        );
-    }
+    check_private_dir(&dir)?;
     let path = dir.join("lock");
     let file = OpenOptions::new()
         .write(true)
@@ -67,6 +55,30 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
     }
     check_format(&dir)?;
     Ok(DataLock(file))
+}
+
+/// Whether the data directory could be opened, as far as can be told without a lock.
+pub(crate) fn check_data_dir(config: &Config) -> anyhow::Result<()> {
+    let dir = config.path(&config.data_dir);
+    check_private_dir(&dir)?;
+    check_format(&dir)
+}
+
+fn check_private_dir(dir: &Path) -> anyhow::Result<()> {
+    let metadata = fs::metadata(dir).with_context(|| {
+        format!(
+            "the data directory {} cannot be read; `strongroom init` makes one",
+            dir.display()
+        )
+    })?;
+    if metadata.mode() & 0o077 != 0 {
+        bail!(
+            "{0} is open to others (mode {1:o}); run `chmod 700 {0}`",
+            dir.display(),
+            metadata.mode() & 0o777
+        );
+    }
+    Ok(())
 }
 
 /// Writes the format of a new data directory.
@@ -227,7 +239,8 @@ fn read_credentials(config: &Config) -> anyhow::Result<Vec<S3Credential>> {
     config.s3.credential.iter().map(read).collect()
 }
 
-fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {
+/// Reads a secret access key.
+pub(crate) fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {
     const SECRET_BYTES_MAX: u64 = 1_024;
     let bytes = keyring_file::read_private(path, SECRET_BYTES_MAX)?;
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);

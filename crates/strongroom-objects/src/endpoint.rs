@@ -28,7 +28,7 @@ mod vault;
 
 use crate::index::Bucket;
 use crate::store::Store;
-use crate::{Embedded, EmbeddedConfig, Error, S3Credential, Transport};
+use crate::{Embedded, EmbeddedConfig, Error, ForeignHost, S3Credential, Transport};
 pub(crate) use access::Access;
 use access::{Client, Who};
 use axum::Router;
@@ -213,6 +213,9 @@ async fn handle(State(store): State<Arc<Embedded>>, request: Request) -> Respons
 }
 
 async fn answer(store: &Embedded, parts: &Parts, body: &mut Body) -> Result<Response, S3Error> {
+    if parts.extensions.get::<ForeignHost>().is_some() {
+        return Err(S3Error::WRONG_HOST);
+    }
     if parts.method == Method::OPTIONS {
         return cors::preflight(store, parts).await;
     }
@@ -224,7 +227,7 @@ async fn answer(store: &Embedded, parts: &Parts, body: &mut Body) -> Result<Resp
         Method::DELETE,
     ];
     if !known.contains(&parts.method) {
-        return Err(S3Error::METHOD_NOT_ALLOWED);
+        return Err(S3Error::NOT_IMPLEMENTED);
     }
     let target = Target::parse(parts.uri.path())?;
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;

@@ -76,6 +76,11 @@ pub enum Transport {
     Insecure,
 }
 
+/// Says that a request to the S3 endpoint came by a name that is not the endpoint's; the listener
+/// puts it into the request's extensions, and the request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignHost;
+
 /// Where sealed values are kept.
 ///
 /// Contract: an object is write-once under its name. What [`ObjectStore::presence`] reports was

@@ -20,11 +20,11 @@ pub struct S3Error {
 impl S3Error {
     /// No signature, or not this credential's to do.
     pub const ACCESS_DENIED: Self = Self::new(403, "AccessDenied", "Access Denied");
-    /// A method that S3 does not have here.
-    pub const METHOD_NOT_ALLOWED: Self = Self::new(
-        405,
-        "MethodNotAllowed",
-        "The specified method is not allowed against this resource.",
+    /// The `host` is none of the endpoint's names.
+    pub const WRONG_HOST: Self = Self::new(
+        421,
+        "WrongHost",
+        "The endpoint has no such name. Buckets are named in the path, not in the host.",
     );
     /// S3 has it, this program has not.
     pub const NOT_IMPLEMENTED: Self = Self::new(
@@ -70,10 +70,10 @@ impl S3Error {
             400 => StatusCode::BAD_REQUEST,
             403 => StatusCode::FORBIDDEN,
             404 => StatusCode::NOT_FOUND,
-            405 => StatusCode::METHOD_NOT_ALLOWED,
             409 => StatusCode::CONFLICT,
             411 => StatusCode::LENGTH_REQUIRED,
             412 => StatusCode::PRECONDITION_FAILED,
+            421 => StatusCode::MISDIRECTED_REQUEST,
             416 => StatusCode::RANGE_NOT_SATISFIABLE,
             501 => StatusCode::NOT_IMPLEMENTED,
             503 => StatusCode::SERVICE_UNAVAILABLE,

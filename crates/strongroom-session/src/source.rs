@@ -192,8 +192,14 @@ impl Fetched {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts `keys` in the place of the present ones; `changed` is called if they are others.
-    pub(crate) fn put(&self, keys: Vec<PublicKey>, good_until: UnixMillis, changed: impl FnOnce()) {
+    /// Puts `keys` in the place of the present ones; if they are others, `changed` is called, and
+    /// the answer is true.
+    pub(crate) fn put(
+        &self,
+        keys: Vec<PublicKey>,
+        good_until: UnixMillis,
+        changed: impl FnOnce(),
+    ) -> bool {
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let others = names(&current) != names(&keys);
         *current = keys.into();
@@ -202,6 +208,7 @@ impl Fetched {
         }
         // Last: until then, keys that were stale and are gone now stay refused.
         self.good_until.store(good_until.0, Ordering::Release);
+        others
     }
 }
 

@@ -161,23 +161,23 @@ impl Verifier {
     /// configured with stay. They are used before `good_until`, and are refused from then on.
     ///
     /// When this returns, nothing that a removed key signed is accepted any more. If the set of
-    /// keys has changed, all cached JWTs are verified anew at their next use.
+    /// keys has changed, the answer is true, and all cached JWTs are verified anew at their next
+    /// use.
     pub fn put_keys(
         &self,
         source: &str,
         keys: Vec<PublicKey>,
         good_until: UnixMillis,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let fetched = self
             .sources
             .iter()
             .find(|known| known.name == source)
             .and_then(Source::fetched)
             .ok_or_else(|| Error::UnknownSource(source.to_owned()))?;
-        fetched.put(keys, good_until, || {
+        Ok(fetched.put(keys, good_until, || {
             self.generation.fetch_add(1, Ordering::Release);
-        });
-        Ok(())
+        }))
     }
 
     /// Names of the sources that would accept a refused JWT if only they had its key, and whose

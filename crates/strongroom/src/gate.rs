@@ -183,7 +183,14 @@ impl Gate {
             row,
             ..entry
         };
-        self.audit.append(&entry)?.durable().await?;
+        let grants = request.action.grants_itself() && decision == Decision::Allow;
+        let granted = grants.then(|| self.audit.append(&grant_to_itself(&entry, request)));
+        let granted = granted.transpose()?;
+        let decided = self.audit.append(&entry)?;
+        if let Some(granted) = granted {
+            granted.durable().await?;
+        }
+        decided.durable().await?;
         match verdict {
             Verdict::Deny { error, .. } => Err(error),
             Verdict::Allow(allowed) => Ok(Pass::new(self, token, id, entry, allowed)),
@@ -410,7 +417,8 @@ impl Gate {
         Verdict::Allow(Box::new(Allowed {
             row: Arc::clone(row),
             record,
-            grant_ends_at,
+            // A grant that the caller makes itself for this release counts instead of its others.
+            grant_ends_at: grant_ends_at.filter(|_| !request.action.grants_itself()),
             metadata,
         }))
     }
@@ -521,6 +529,17 @@ impl Gate {
             tracing::warn!(%error, "the outcome of a failed act could not be noted");
         }
         error
+    }
+}
+
+/// The entry of the grant that a release makes to its own caller. No row stands for it: the grant
+/// begins and is used up within the request.
+fn grant_to_itself(release: &Entry, request: &Request) -> Entry {
+    Entry {
+        action: Action::GrantSet.as_str(),
+        target: Some(request.session),
+        rule: Action::GrantSet.allow_rule(request.subject()),
+        ..*release
     }
 }
 

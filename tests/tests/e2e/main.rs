@@ -5,12 +5,15 @@
     reason = "a test's helper fails as the test does, by panicking"
 )]
 
+mod about;
 mod bodies;
 mod cli;
+mod configuration;
 mod crash;
 mod credentials;
 mod damage;
 mod grants;
+mod issuers;
 mod layers;
 mod network;
 mod process;

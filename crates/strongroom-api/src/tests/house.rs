@@ -1,12 +1,14 @@
 //! A vault in a directory of its own, and the router in front of it.
 
-use crate::{Api, ApiConfig, Origin, router};
+use crate::{Api, ApiConfig, Connection, Front, HostNames, Origin, Proxies, Simple};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, Request, request};
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, request};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::clock::VaultClock;
@@ -14,6 +16,7 @@ use strongroom::{Parts, Rules, Vault};
 use strongroom_audit::{Durability, Limits, Log};
 use strongroom_core::time::Clock;
 use strongroom_core::{Subject, Token, UnixMillis, VaultId};
+use strongroom_jwks::{self as jwks, KeySources};
 use strongroom_keyring::Keyring;
 use strongroom_objects::{Embedded, EmbeddedConfig, SigningSecret};
 use strongroom_records::{Sqlite, SqliteConfig};
@@ -23,6 +26,7 @@ use tower::ServiceExt;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(super) const OWN_URL: &str = "https://vault.example.org";
+pub(super) const OWN_HOST: &str = "vault.example.org";
 pub(super) const BODY_BYTES_MAX: usize = 4_096;
 /// Short, because one test waits for it.
 const BODY_TIME_MAX: Duration = Duration::from_millis(200);
@@ -34,7 +38,7 @@ pub(super) struct House {
     dir: TempDir,
     pub(super) log: Arc<Log>,
     signer: Ed25519KeyPair,
-    router: Router,
+    front: Arc<Front>,
 }
 
 /// What came back.
@@ -110,26 +114,52 @@ async fn open_vault(dir: &TempDir, log: &Arc<Log>, clock: &Arc<dyn Clock>) -> Va
     vault.await.unwrap()
 }
 
+fn config() -> ApiConfig {
+    let listen = "127.0.0.1:37766".parse().unwrap();
+    ApiConfig {
+        own_origin: Origin::of(OWN_URL).unwrap(),
+        body_bytes_max: BODY_BYTES_MAX,
+        body_time_max: BODY_TIME_MAX,
+        host_names: HostNames::new(OWN_URL, listen, &[]).unwrap(),
+        proxies: Proxies::default(),
+        headers_max: 64,
+        uri_bytes_max: 10 * 1024,
+        requests_max: 100,
+        queue_time_max: Duration::from_secs(5),
+        simple: Simple::Absent,
+    }
+}
+
+/// A direct connection over TLS.
+const CONNECTION: Connection = Connection {
+    peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    proxied: false,
+    tls: true,
+};
+
 impl House {
     pub(super) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With another configuration.
+    pub(super) async fn with(change: impl FnOnce(&mut ApiConfig)) -> Self {
         let dir = directory();
         let log = Log::open(dir.path(), Durability::Durable, Limits::default()).unwrap();
         let log = Arc::new(log);
         let clock: Arc<dyn Clock> = Arc::new(VaultClock::new(|| NOW, NOW));
         let signer = Ed25519KeyPair::generate().unwrap();
         let vault = open_vault(&dir, &log, &clock).await;
-        let config = ApiConfig {
-            own_origin: Origin::of(OWN_URL).unwrap(),
-            body_bytes_max: BODY_BYTES_MAX,
-            body_time_max: BODY_TIME_MAX,
-        };
-        let verifier = Arc::new(verifier(&signer));
-        let api = Api::new(Arc::new(vault), verifier, clock, config, &mut rng());
+        let mut config = config();
+        change(&mut config);
+        let keys = KeySources::new(verifier(&signer), Vec::new(), jwks::Limits::default(), 0);
+        let keys = Arc::new(keys.unwrap());
+        let api = Api::new(Arc::new(vault), keys, clock, config, &mut rng());
         Self {
             dir,
             log,
             signer,
-            router: router(Arc::new(api)),
+            front: Arc::new(Front::new(Arc::new(api))),
         }
     }
 
@@ -145,16 +175,46 @@ impl House {
         Request::post(path).header("authorization", self.jwt(claims))
     }
 
+    /// Sends it under the vault's own name, unless it says another.
     pub(super) async fn send(&self, request: request::Builder, body: impl Into<Body>) -> Answer {
-        let request = request.body(body.into()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let mut request = request.body(body.into()).unwrap();
+        let headers = request.headers_mut();
+        headers
+            .entry(HOST)
+            .or_insert(HeaderValue::from_static(OWN_HOST));
+        self.send_as_it_is(request).await
+    }
+
+    pub(super) async fn send_as_it_is(&self, request: Request<Body>) -> Answer {
+        let (status, headers, bytes) = self.exchange(request).await;
+        // An answer to HEAD has no body.
+        let json = match bytes.is_empty() {
+            true => serde_json::Value::Null,
+            false => serde_json::from_slice(&bytes).unwrap(),
+        };
+        Answer {
+            status,
+            headers,
+            json,
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> (u16, HeaderMap, Bytes) {
+        let service = self.front.service(CONNECTION);
+        let response = service.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            json: serde_json::from_slice(&bytes).unwrap(),
-        }
+        (parts.status.as_u16(), parts.headers, bytes)
+    }
+
+    /// Status, headers and bytes of an answer that need not be JSON.
+    pub(super) async fn raw(&self, request: request::Builder) -> (u16, HeaderMap, Bytes) {
+        let request = request.header("host", OWN_HOST);
+        self.exchange(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) fn unreadable(&self, status: u16) -> Vec<u8> {
+        self.front.unreadable(status)
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -171,7 +231,11 @@ impl House {
     }
 
     pub(super) async fn token(&self, claims: &str) -> Token {
-        let answer = self.post(claims, "/tokenize", "{}").await;
+        self.token_with(claims, "{}").await
+    }
+
+    pub(super) async fn token_with(&self, claims: &str, body: &str) -> Token {
+        let answer = self.post(claims, "/tokenize", body.to_owned()).await;
         Token::parse(answer.json["data"]["tokenId"].as_str().unwrap()).unwrap()
     }
 

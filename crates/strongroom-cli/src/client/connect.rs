@@ -136,9 +136,7 @@ impl Connection {
 
     /// Loads the key.
     pub(crate) fn signer(&self) -> anyhow::Result<JwtSigner> {
-        let pem = read_secret(&self.key)?;
-        let signer = JwtSigner::from_pem(&pem).with_context(|| shown(&self.key))?;
-        Ok(signer.with_issuer(self.issuer.clone()))
+        Ok(read_signer(&self.key)?.with_issuer(self.issuer.clone()))
     }
 
     /// A client that speaks as the application.
@@ -174,6 +172,16 @@ impl Connection {
     }
 }
 
+/// Whether a file holds a key that signs, and nobody else can read it.
+pub(crate) fn check_signing_key(path: &Path) -> anyhow::Result<()> {
+    read_signer(path).map(drop)
+}
+
+fn read_signer(path: &Path) -> anyhow::Result<JwtSigner> {
+    let pem = read_secret(path)?;
+    JwtSigner::from_pem(&pem).with_context(|| shown(path))
+}
+
 /// 128 random bits in hexadecimal.
 pub(crate) fn random_session_id() -> anyhow::Result<SecretText> {
     let mut id = [0; 16];
@@ -190,7 +198,10 @@ struct DevVault {
 
 /// The development vault of this user, if there is one. Its directory decides where values
 /// go, so one that somebody else could have made is refused.
-fn dev_vault(around: &Surroundings, output: Output) -> anyhow::Result<Option<ClientSettings>> {
+pub(super) fn dev_vault(
+    around: &Surroundings,
+    output: Output,
+) -> anyhow::Result<Option<ClientSettings>> {
     let uid = rustix::process::geteuid().as_raw();
     for dir in around.dev_dirs() {
         match fs::symlink_metadata(&dir) {
@@ -226,7 +237,7 @@ fn read_secret(path: &Path) -> anyhow::Result<SecretBytes> {
 }
 
 /// Reads a file that everybody may read.
-fn read_public(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read_public(path: &Path) -> anyhow::Result<Vec<u8>> {
     read(path, 0)
 }
 

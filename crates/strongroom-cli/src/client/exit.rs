@@ -66,6 +66,14 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> ExitCode {
     ExitCode::from(code(error))
 }
 
+/// The same for people alone.
+pub(crate) fn tell(error: &anyhow::Error, output: Output) -> ExitCode {
+    if !output.is_json() {
+        output.error(&printable(&format!("{error:#}")));
+    }
+    ExitCode::from(code(error))
+}
+
 fn code(error: &anyhow::Error) -> u8 {
     if let Some(Failure::Usage(_)) = error.downcast_ref() {
         return 2;

@@ -8,13 +8,15 @@ mod connect;
 mod detokenize;
 mod exit;
 mod grant;
+mod health;
 mod metadata;
 mod output;
 mod save;
 mod token_arg;
 mod tokenize;
 
-pub(crate) use connect::{ClientSettings, ConnectArgs, Surroundings};
+pub(crate) use connect::{ClientSettings, ConnectArgs, Surroundings, check_signing_key};
+pub(crate) use health::{Health, LocalVault};
 
 use clap::Subcommand;
 use connect::Connection;

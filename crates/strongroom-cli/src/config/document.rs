@@ -206,16 +206,6 @@ impl Node {
         }
     }
 
-    /// Leaves out what could be read only with stand-ins; whether there was anything.
-    pub(super) fn drop_incomplete(&self) -> bool {
-        let incomplete = self.is_live() && !self.stand_ins.borrow().is_empty();
-        if incomplete {
-            self.dropped.set(true);
-        }
-        let below = self.children().into_iter().filter(|node| node.is_live());
-        below.fold(incomplete, |any, node| node.drop_incomplete() || any)
-    }
-
     /// Leaves out what stands on these lines of the file, which are no TOML as a whole.
     pub(super) fn drop_lines(&self, lines: &[usize], text: &str, findings: &Findings) {
         let on_one = |origin: &Origin| match origin {

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: all of it, each with its place.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::Path;
 
@@ -31,7 +32,11 @@ pub(super) struct Findings {
     faults: RefCell<Vec<Fault>>,
     /// Paths whose values are not what was meant, so that nothing is concluded from them.
     spoilt: RefCell<Vec<String>>,
+    known: RefCell<Known>,
 }
+
+/// Keys of each table by its path, in the order of their declaration.
+pub(super) type Known = BTreeMap<String, &'static [&'static str]>;
 
 impl Findings {
     pub(super) fn record(&self, fault: Fault) {
@@ -42,6 +47,14 @@ impl Findings {
 
     pub(super) fn is_full(&self) -> bool {
         self.faults.borrow().len() > FAULTS_MAX
+    }
+
+    pub(super) fn know(&self, path: &str, keys: &'static [&'static str]) {
+        self.known.borrow_mut().insert(path.to_owned(), keys);
+    }
+
+    pub(super) fn known(self) -> Known {
+        self.known.into_inner()
     }
 
     pub(super) fn spoil(&self, path: String) {

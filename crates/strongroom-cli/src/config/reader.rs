@@ -15,7 +15,8 @@ use serde::forward_to_deserialize_any;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-/// What fits of the document; None when nothing does, or there are more faults than are told.
+/// What fits of the document, good for further checks as long as there are no faults; None when
+/// nothing fits, or there are more faults than are told.
 pub(super) fn read<T: DeserializeOwned>(root: &Node, findings: &Findings) -> Option<T> {
     let at = At {
         node: root,
@@ -23,9 +24,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, findings: &Findings) -> Opt
     };
     // INVARIANT: every pass that fails leaves something more out, or adds a stand-in.
     while !findings.is_full() && root.is_live() {
-        if let Ok(value) = at.read(PhantomData)
-            && !root.drop_incomplete()
-        {
+        if let Ok(value) = at.read(PhantomData) {
             return Some(value);
         }
     }
@@ -198,6 +197,7 @@ impl<'a> At<'a> {
     /// What is known of the table's keys, with those that are not known noted.
     fn entries(self, entries: &'a [Entry], known: Option<&'static [&'static str]>) -> Entries<'a> {
         if let Some(known) = known {
+            self.findings.know(&self.node.path, known);
             for entry in entries {
                 let is_known = known.contains(&entry.key.as_str());
                 if entry.value.is_live() && !is_known {
@@ -367,8 +367,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     }
 }
 
-/// An empty text or list in the place of a missing key, so that the search goes on; the table
-/// that got it is left out at the end.
+/// An empty text or list in the place of a missing key, so that the search goes on.
 struct StandIn;
 
 impl<'de> Deserializer<'de> for StandIn {

@@ -2,7 +2,7 @@
 
 use super::credentials::{self, CredentialSection};
 use super::faults::Checks;
-use super::sections::{LOOPBACK, TlsSection};
+use super::sections::{HSTS_MAX_AGE, IDLE_MAX, LOOPBACK, TlsSection};
 use super::units::{Size, Span};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -15,7 +15,9 @@ const S3_PORT: u16 = 37_767;
 pub(crate) struct S3Section {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
+    pub(crate) hsts_max_age: Span,
     pub(crate) bucket: String,
     pub(crate) region: String,
     pub(crate) access_key_id: String,
@@ -26,9 +28,14 @@ pub(crate) struct S3Section {
     pub(crate) object_downloads_max: u32,
     pub(crate) body_idle: Span,
     pub(crate) body_rate_min: Size,
+    pub(crate) header_bytes_max: Size,
     pub(crate) header_time_max: Span,
+    pub(crate) handshake_time_max: Span,
+    pub(crate) handshakes_max: usize,
+    pub(crate) idle_max: Span,
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_client_max: usize,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) inline_bytes_max: Size,
     pub(crate) uploads_max: u32,
@@ -41,7 +48,9 @@ impl Default for S3Section {
         Self {
             listen: SocketAddr::new(LOOPBACK, S3_PORT),
             public_url: None,
+            host_names: Vec::new(),
             tls: None,
+            hsts_max_age: HSTS_MAX_AGE,
             bucket: "strongroom".into(),
             region: "us-east-1".into(),
             access_key_id: "STRONGROOM".into(),
@@ -52,9 +61,14 @@ impl Default for S3Section {
             object_downloads_max: 16,
             body_idle: Span::secs(60),
             body_rate_min: Size::kib(1),
+            header_bytes_max: Size::kib(32),
             header_time_max: Span::secs(10),
+            handshake_time_max: Span::secs(10),
+            handshakes_max: 500,
+            idle_max: IDLE_MAX,
             write_idle_max: Span::secs(60),
             connections_max: 1_000,
+            connections_per_client_max: 250,
             cors_origins: Vec::new(),
             inline_bytes_max: Size::kib(64),
             uploads_max: 1_000,

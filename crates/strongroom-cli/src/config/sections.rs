@@ -2,6 +2,8 @@
 
 use super::credentials::CredentialSection;
 use super::faults::Checks;
+use super::http::{self, SimpleSection};
+use super::jwks::{self, JwksSection};
 use super::log_level;
 use super::s3::S3Section;
 use super::units::{Size, Span};
@@ -20,9 +22,11 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) master_key_file: PathBuf,
     pub(crate) shutdown_s: u64,
+    pub(crate) trusted_proxies: Vec<String>,
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
+    pub(crate) jwks: JwksSection,
     pub(crate) session: SessionSection,
     pub(crate) grants: GrantsSection,
     pub(crate) urls: UrlsSection,
@@ -32,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) sweep: SweepSection,
     pub(crate) log: LogSection,
     pub(crate) client: ClientSection,
+    pub(crate) simple: SimpleSection,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -39,12 +44,23 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
+    pub(crate) hsts_max_age: Span,
     pub(crate) body_bytes_max: Size,
     pub(crate) body_time_max: Span,
+    pub(crate) header_bytes_max: Size,
+    pub(crate) headers_max: usize,
+    pub(crate) uri_bytes_max: Size,
     pub(crate) header_time_max: Span,
+    pub(crate) handshake_time_max: Span,
+    pub(crate) handshakes_max: usize,
+    pub(crate) idle_max: Span,
     pub(crate) write_idle_max: Span,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_client_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) queue_time_max: Span,
 }
 
 /// Certificate chain and private key of a listener, in PEM.
@@ -78,7 +94,12 @@ impl From<SubjectName> for Subject {
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySource {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    #[serde(default)]
+    pub(crate) jwks_ca_file: Option<PathBuf>,
     #[serde(default = "all_subjects")]
     pub(crate) subjects: Vec<SubjectName>,
     #[serde(default)]
@@ -179,6 +200,10 @@ pub(crate) struct ClientSection {
 
 pub(super) const LOOPBACK: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const API_PORT: u16 = 37_766;
+/// Two years, as browsers' lists of such hosts ask for.
+pub(super) const HSTS_MAX_AGE: Span = Span::secs(730 * 24 * 3_600);
+/// Longer than proxies keep unused connections, so that they are who closes them.
+pub(super) const IDLE_MAX: Span = Span::secs(75);
 /// Seven days, the longest a presigned URL may live (AWS, *Signature Version 4*).
 const URL_LIFE_MAX_S: u64 = 7 * 24 * 3_600;
 
@@ -192,9 +217,11 @@ impl Default for Config {
             data_dir: "data".into(),
             master_key_file: "master.key".into(),
             shutdown_s: 30,
+            trusted_proxies: Vec::new(),
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
+            jwks: JwksSection::default(),
             session: SessionSection::default(),
             grants: GrantsSection::default(),
             urls: UrlsSection::default(),
@@ -204,6 +231,7 @@ impl Default for Config {
             sweep: SweepSection::default(),
             log: LogSection::default(),
             client: ClientSection::default(),
+            simple: SimpleSection::default(),
         }
     }
 }
@@ -213,12 +241,23 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            host_names: Vec::new(),
             tls: None,
+            hsts_max_age: HSTS_MAX_AGE,
             body_bytes_max: Size::kib(128),
             body_time_max: Span::secs(10),
+            header_bytes_max: Size::kib(16),
+            headers_max: 64,
+            uri_bytes_max: Size::kib(10),
             header_time_max: Span::secs(10),
+            handshake_time_max: Span::secs(10),
+            handshakes_max: 500,
+            idle_max: IDLE_MAX,
             write_idle_max: Span::secs(60),
             connections_max: 10_000,
+            connections_per_client_max: 1_000,
+            requests_max: 1_000,
+            queue_time_max: Span::secs(5),
         }
     }
 }
@@ -357,6 +396,9 @@ impl Config {
             "0 is wanted, or at least urls.upload",
         );
         self.s3.check(checks);
+        http::check(self, checks);
+        self.jwks.check(checks);
+        jwks::check_sources(&self.key_source, checks);
         checks.require(
             self.sweep.every.0.as_secs() >= 1,
             &["sweep.every"],
@@ -378,6 +420,11 @@ impl Config {
     /// What a listener needs before it may serve anybody.
     pub(crate) fn check_listeners(&self, behind_proxy: bool, checks: &mut Checks) {
         let (api, s3) = (&self.api, &self.s3);
+        checks.require(
+            !behind_proxy || !self.trusted_proxies.is_empty(),
+            &["trusted_proxies"],
+            "wanted with --behind-proxy, which serves nobody else",
+        );
         for (section, listen, tls, url) in [
             ("api", api.listen.ip(), &api.tls, &api.public_url),
             ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
@@ -387,8 +434,8 @@ impl Config {
                 listen.is_loopback() || tls.is_some() || behind_proxy,
                 &[&key("listen"), &key("tls")],
                 format!(
-                    "plain HTTP is spoken on loopback alone; set {section}.tls, or start with \
-                     --behind-proxy behind a proxy that brings TLS"
+                    "plain HTTP is spoken on loopback alone; set {section}.tls, or set \
+                     trusted_proxies and start with --behind-proxy behind a proxy that brings TLS"
                 ),
             );
             checks.require(

@@ -136,7 +136,7 @@ fn tables_of_a_list_are_read_one_by_one() {
             "a.toml:6:26: key_source 2 public_key_files 2: 4, where a path is wanted",
             "a.toml:7:13: key_source 2 subjects 1: one of user, application, developer is wanted",
             "a.toml:8:1: key_source 3 name: wanted, and not there",
-            "a.toml:8:1: key_source 3 public_key_files: wanted, and not there",
+            "a.toml:8:1: key_source 3 public_key_files: at least one is wanted, or jwks_url",
             "a.toml:9:7: key_source 3 iss: 1, where a text is wanted",
             "a.toml:11:8: s3.credential 1 name: 1 to 64",
             "a.toml:12:17: s3.credential 1 access_key_id: 3 to 128",
@@ -270,6 +270,23 @@ fn impossible_values_are_refused() {
         "[s3]\nupload_life = \"0\"",
         "[s3]\nobject_downloads_max = 0",
         "[s3]\nbody_rate_min = \"2GiB\"",
+        "trusted_proxies = [\"proxy.example\"]",
+        "trusted_proxies = [\"10.0.0.0/33\"]",
+        "[api]\nhost_names = [\"https://vault.example.org\"]",
+        "[s3]\nhost_names = [\"\"]",
+        "[api]\npublic_url = \"https://me@vault.example.org\"",
+        "[api]\nheader_bytes_max = \"4KiB\"",
+        "[s3]\nheader_bytes_max = \"2MiB\"",
+        "[api]\nheaders_max = 101",
+        "[api]\nuri_bytes_max = \"17KiB\"",
+        "[api]\nrequests_max = 0",
+        "[api]\nconnections_max = 0",
+        "[api]\nconnections_per_client_max = 0",
+        "[s3]\nhandshakes_max = 0",
+        "[s3]\nhandshake_time_max = \"0\"",
+        "[api]\nidle_max = \"0\"",
+        "[[key_source]]\nname = \"a\"",
+        "[jwks]\nkeys_max = 0",
         "[api.tls]\ncertificate_file = \"cert.pem\"",
         "[s3]\npublic_url = \"http://objects.example.org\"\n\
          [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
@@ -299,18 +316,92 @@ fn plain_http_leaves_loopback_behind_a_proxy_only() {
         "{said}"
     );
     assert!(said.contains("a.toml:4:10: s3.listen"), "{said}");
-    assert_eq!(listeners(open, true), "");
+    let said = listeners(open, true);
+    assert!(said.contains("a.toml: trusted_proxies: wanted"), "{said}");
+    let proxied = format!("trusted_proxies = [\"192.0.2.9\"]\n{open}");
+    assert_eq!(listeners(&proxied, true), "");
+    assert_ne!(listeners(&proxied, false), "");
     assert_eq!(listeners(&format!("{open}{TLS}"), false), "");
     assert_eq!(listeners("", false), "");
 }
 
 #[test]
 fn a_listener_on_every_address_needs_a_name() {
-    let every = "[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
+    let every = "trusted_proxies = [\"192.0.2.9\"]\n[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
                  [s3]\nlisten = \"[::]:2\"\n";
     for behind_proxy in [false, true] {
         let said = listeners(&format!("{every}{TLS}"), behind_proxy);
-        assert!(said.contains("a.toml:5:10: s3.public_url"), "{said}");
+        assert!(said.contains("a.toml:6:10: s3.public_url"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_shown_is_every_key_with_its_origin_and_loads_again() {
+    let text = "data_dir = \"d\"\n[api]\npublic_url = \"https://a\"\n\n[api.tls]\n\
+                certificate_file = \"c\"\nkey_file = \"k\"\n[[key_source]]\nname = \"a \\\" # b\"\n\
+                public_key_files = [\"x\", \"y\"]\n";
+    let overrides = owned(&[
+        ("STRONGROOM__GRANTS__MAX", "90m"),
+        (
+            "STRONGROOM__S3__CREDENTIAL",
+            "[{name = \"b\", access_key_id = \"AAA\", secret_access_key_file = \"s\"}]",
+        ),
+    ]);
+    let shown = source(text, &overrides).show().unwrap();
+    for line in [
+        "# Configuration in effect, from a.toml. ",
+        "data_dir = \"d\"  # a.toml:1",
+        "shutdown_s = 30  # default",
+        "[api]",
+        "listen = \"127.0.0.1:37766\"  # default",
+        "public_url = \"https://a\"  # a.toml:3",
+        "[api.tls]",
+        "key_file = \"k\"  # a.toml:7",
+        "# secret_access_key_file is not set",
+        "[[s3.credential]]",
+        "access_key_id = \"AAA\"  # environment: STRONGROOM__S3__CREDENTIAL",
+        "buckets = [\"*\"]  # default",
+        "[[key_source]]",
+        "public_key_files = [\"x\", \"y\"]  # a.toml:10",
+        "subjects = [\"user\", \"application\", \"developer\"]  # default",
+        "# iss is not set",
+        "default = \"15m\"  # default",
+        "max = \"90m\"  # environment: STRONGROOM__GRANTS__MAX",
+    ] {
+        assert!(
+            shown.lines().any(|found| found.starts_with(line)),
+            "{line}\n{shown}"
+        );
+    }
+    let config = source(text, &overrides).parse(|_, _| ()).unwrap();
+    assert_eq!(parse_with(&shown, &[]).unwrap(), config);
+}
+
+#[test]
+fn the_example_lists_the_keys_that_there_are() {
+    let example = include_str!("../../../../strongroom.example.toml");
+    let credential = "[[s3.credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
+                      secret_access_key_file = \"s\"\n";
+    let tls = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
+    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = [\"a\"]\n");
+    let mut inside = "";
+    let mut shown = source(&text, &[]).show().unwrap();
+    shown.push('\n');
+    for line in shown.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            inside = header.trim_matches(['[', ']']);
+            assert!(example.contains(line), "{line} is not in the example");
+        } else if let Some(key) = line.split(" = ").next().filter(|_| line.contains(" = ")) {
+            let written = |found: &str| {
+                found
+                    .trim_start_matches("# ")
+                    .starts_with(&format!("{key} = "))
+            };
+            assert!(
+                example.lines().any(written),
+                "{key} of {inside} is not in the example"
+            );
+        }
     }
 }
 
@@ -331,6 +422,9 @@ fn pieces() -> impl Strategy<Value = String> {
         "a.b.c = {d = [1, {e = 2}]}",
         "\u{0}",
         "x = 1e999",
+        "access_key_id = \"\\\"# \\n\"",
+        "name = \"\u{7f}\"",
+        "iss = \"\"\"a\nb\"\"\"",
     ]);
     proptest::collection::vec(proptest::sample::select(lines), 0..30)
         .prop_map(|lines| lines.join("\n"))
@@ -343,6 +437,37 @@ proptest! {
         name in "STRONGROOM__[A-Z0-9_]{0,20}",
         value in ".{0,20}",
     ) {
-        let _ = read_text(&text, &[(name, value)]);
+        let shown = show_text(&text, &[(name, value)]);
+        prop_assert!(shown.map_or_else(|error| error.is::<Faults>(), |_| true));
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_whatever_the_values_are(
+        texts in proptest::collection::vec("(?s).{0,20}", 6),
+        list in proptest::collection::vec("(?s).{0,8}", 0..3),
+        numbers in any::<[u32; 4]>(),
+        truth in any::<bool>(),
+    ) {
+        let [data_dir, region, issuer, name, key, iss] = <[_; 6]>::try_from(texts).unwrap();
+        let mut config = Config { dir: "/".into(), data_dir: data_dir.into(), ..Config::default() };
+        config.shutdown_s = numbers[0].into();
+        config.session.leeway = Span::secs(numbers[1].into());
+        config.session.allow_unbounded = truth;
+        config.records.cache = units::Size(numbers[2].into());
+        config.api.connections_max = usize::try_from(numbers[3]).unwrap();
+        config.s3.region = region;
+        config.s3.cors_origins = list.clone();
+        config.client.issuer = truth.then_some(issuer);
+        config.key_source = toml::from_str::<Config>("[[key_source]]\nname = \"\"\npublic_key_files = []")
+            .unwrap()
+            .key_source;
+        config.key_source[0].name = name;
+        config.key_source[0].public_key_files = list.into_iter().chain([key]).map(Into::into).collect();
+        config.key_source[0].iss = Some(iss);
+        let text = toml::to_string(&config).unwrap();
+        let shown = show_text(&text, &[]).unwrap();
+        let mut source = source(&shown, &[]);
+        source.dir = "/".into();
+        prop_assert_eq!(source.parse(|_, _| ()).unwrap(), config);
     }
 }

@@ -46,7 +46,10 @@ impl<'de> Deserialize<'de> for Span {
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&join(self.millis(), &Self::UNITS))
+        match self.millis() {
+            0 => serializer.serialize_str("0"),
+            ms => serializer.serialize_str(&join(ms, &Self::UNITS)),
+        }
     }
 }
 

@@ -11,14 +11,22 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use strongroom_api::HostNames;
 use tokio::net::TcpListener;
 
 /// A listener, bound before anything is opened so that port 0 is known by then.
 pub(super) struct Bound {
     pub(super) tcp: TcpListener,
     pub(super) tls: Option<Tls>,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     pub(super) url: String,
+}
+
+impl Bound {
+    /// The names by which it may be called, `more` among them.
+    pub(super) fn names(&self, more: &[String]) -> anyhow::Result<HostNames> {
+        Ok(HostNames::new(&self.url, self.address, more)?)
+    }
 }
 
 /// The two listeners.

@@ -1,5 +1,5 @@
 //! Signatures of Project Wycheproof, with keys as PEM and JWK. Its JOSE vectors are in no package
-//! of a registry; what they try is in `tests/session/attacks.rs`.
+//! of a registry; what they try is in `tests/session/attacks.rs` and `edges.rs` there.
 
 use ::wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
 

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod cached;
+mod edges;
 mod fetched;
 mod key_sets;
 mod mint;

@@ -18,17 +18,23 @@ pub enum Action {
     MetadataGet,
     /// `POST /metadata/set`
     MetadataSet,
+    /// `POST /.lunasec/tokenize`
+    SimpleTokenize,
+    /// `POST /.lunasec/detokenize`: a grant to oneself for this one release, and the release.
+    SimpleDetokenize,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Tokenize,
         Self::Detokenize,
         Self::GrantSet,
         Self::GrantVerify,
         Self::MetadataGet,
         Self::MetadataSet,
+        Self::SimpleTokenize,
+        Self::SimpleDetokenize,
     ];
 
     /// The word in audit entries and logs.
@@ -40,6 +46,8 @@ impl Action {
             Self::GrantVerify => "grant_verify",
             Self::MetadataGet => "metadata_get",
             Self::MetadataSet => "metadata_set",
+            Self::SimpleTokenize => "simple_tokenize",
+            Self::SimpleDetokenize => "simple_detokenize",
         }
     }
 
@@ -47,7 +55,9 @@ impl Action {
     pub fn allows(self, subject: Subject) -> bool {
         match self {
             Self::Tokenize | Self::Detokenize | Self::MetadataGet => true,
-            Self::GrantSet | Self::GrantVerify => subject == Subject::Application,
+            Self::GrantSet | Self::GrantVerify | Self::SimpleTokenize | Self::SimpleDetokenize => {
+                subject == Subject::Application
+            }
             Self::MetadataSet => subject == Subject::Developer,
         }
     }
@@ -57,18 +67,31 @@ impl Action {
         match self {
             Self::Detokenize => true,
             Self::MetadataGet => subject == Subject::User,
-            Self::Tokenize | Self::GrantSet | Self::GrantVerify | Self::MetadataSet => false,
+            Self::Tokenize
+            | Self::GrantSet
+            | Self::GrantVerify
+            | Self::MetadataSet
+            | Self::SimpleTokenize
+            | Self::SimpleDetokenize => false,
         }
+    }
+
+    /// Whether it begins with a grant to the caller itself, good for this one release.
+    pub(crate) fn grants_itself(self) -> bool {
+        self == Self::SimpleDetokenize
     }
 
     /// Whether it hands out a key, which a vault with a doubtful clock does not.
     pub(crate) fn releases(self) -> bool {
-        matches!(self, Self::Tokenize | Self::Detokenize)
+        matches!(
+            self,
+            Self::Tokenize | Self::Detokenize | Self::SimpleTokenize | Self::SimpleDetokenize
+        )
     }
 
     /// The rule that an allowing entry names.
     pub(crate) fn allow_rule(self, subject: Subject) -> Rule {
-        if self.needs_grant(subject) {
+        if self.needs_grant(subject) || self.grants_itself() {
             Rule::Grant
         } else {
             Rule::Subject
@@ -89,6 +112,8 @@ grant_set: user no, application yes, developer no
 grant_verify: user no, application yes, developer no
 metadata_get: user grant, application yes, developer yes
 metadata_set: user no, application no, developer yes
+simple_tokenize: user no, application yes, developer no
+simple_detokenize: user no, application yes, developer no
 ";
 
     #[test]

@@ -13,4 +13,5 @@ mod policy;
 mod races;
 mod refusal;
 mod revoked;
+mod simple;
 mod sweep;

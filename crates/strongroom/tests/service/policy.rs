@@ -10,8 +10,12 @@ async fn attempt(house: &House, who: Who, action: Action, token: &Token) -> Resu
     let vault = &house.vault;
     let target = GrantTarget::User("nobody");
     match action {
-        Action::Tokenize => vault.tokenize(&request, None, None).await.map(drop),
-        Action::Detokenize => vault.detokenize(&request, token).await.map(drop),
+        Action::Tokenize | Action::SimpleTokenize => {
+            vault.tokenize(&request, None, None).await.map(drop)
+        }
+        Action::Detokenize | Action::SimpleDetokenize => {
+            vault.detokenize(&request, token).await.map(drop)
+        }
         Action::GrantSet => vault.set_grant(&request, token, &target, None).await,
         Action::GrantVerify => vault.verify_grant(&request, token, &target).await.map(drop),
         Action::MetadataGet => vault.get_metadata(&request, token).await.map(drop),
@@ -44,6 +48,8 @@ async fn every_subject_does_what_the_table_says_and_nothing_else() {
         (Action::GrantVerify, ["never", "yes", "never"]),
         (Action::MetadataGet, ["no grant", "yes", "yes"]),
         (Action::MetadataSet, ["never", "never", "yes"]),
+        (Action::SimpleTokenize, ["never", "yes", "never"]),
+        (Action::SimpleDetokenize, ["never", "yes", "never"]),
     ];
     for (action, expected) in table {
         for (who, expected) in [ALICE, APP, DEV].into_iter().zip(expected) {

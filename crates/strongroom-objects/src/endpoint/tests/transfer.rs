@@ -339,7 +339,7 @@ async fn get_response_override_is_200() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_is_501_and_unknown_methods_405() {
+async fn what_is_not_built_is_501_and_so_are_unknown_methods() {
     let world = world();
     let cases = [
         forge(Method::DELETE),
@@ -378,7 +378,7 @@ async fn what_is_not_built_is_501_and_unknown_methods_405() {
         world
             .send(method, &world.presign_get(1), "")
             .await
-            .is(405, "MethodNotAllowed");
+            .is(501, "NotImplemented");
     }
     world.put("value").await;
     let first_part = forge(Method::GET).sse_c(1).query("partNumber", "1").sign();
@@ -386,6 +386,19 @@ async fn what_is_not_built_is_501_and_unknown_methods_405() {
         world.send(Method::GET, &first_part, "").await.text(),
         "value"
     );
+}
+
+#[tokio::test]
+async fn a_request_by_a_foreign_name_is_refused_before_all_else() {
+    let world = world();
+    world.put("value").await;
+    let signed = world.presign_get(1);
+    for method in ["GET", "OPTIONS", "PATCH"] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = world.request(method, &signed, "");
+        request.extensions_mut().insert(crate::ForeignHost);
+        world.answer(request).await.is(421, "WrongHost");
+    }
 }
 
 #[tokio::test]
