@@ -3,6 +3,7 @@
 //! It is read once and never changed afterwards. Unknown keys are refused. Secrets come by
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
+mod admin;
 mod credentials;
 mod document;
 mod faults;
@@ -19,9 +20,7 @@ pub(crate) use credentials::CredentialSection;
 pub(crate) use faults::{Checks, Faults};
 pub(crate) use http::proxies;
 pub(crate) use jwks::JwksSection;
-pub(crate) use sections::{
-    Config, Durability, KeySource, LogFormat, LogSection, SessionSection, TlsSection,
-};
+pub(crate) use sections::{Config, Durability, KeySource, LogFormat, SessionSection, TlsSection};
 pub(crate) use units::Span;
 
 use anyhow::{Context, bail};

@@ -4,6 +4,8 @@
 //! This is the only place that reads the environment and the system clock; everything below
 //! gets both as arguments.
 
+mod admin;
+mod backup;
 mod client;
 mod clock;
 mod config;
@@ -12,7 +14,10 @@ mod dev;
 mod generate;
 mod init;
 mod listener;
+mod log_file;
+mod notify;
 mod process;
+mod restore;
 mod s3;
 mod serve;
 mod stores;
@@ -20,7 +25,9 @@ mod tls;
 mod transport;
 
 use clap::{Parser, Subcommand};
-use client::{ClientCommand, ClientSettings, ConnectArgs, Health, LocalVault, Surroundings};
+use client::{
+    ClientCommand, ClientSettings, ConnectArgs, Health, LocalVault, Output, Surroundings,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,6 +81,10 @@ enum Command {
     /// Credentials of the S3 endpoint
     #[command(subcommand)]
     S3(s3::S3Command),
+    /// Back up the data directory, also while the vault serves
+    Backup(backup::Backup),
+    /// Make a new data directory from a backup; the vault must not run
+    Restore(restore::Restore),
     /// The configuration
     #[command(subcommand)]
     Config(config_command::ConfigCommand),
@@ -113,6 +124,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         runtime_dir: runtime_dir.map(PathBuf::from),
         temp_dir: std::env::temp_dir(),
+        notify_socket: std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()),
     }
 }
 
@@ -138,11 +150,18 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> ExitCode {
     let overrides = environment();
     let find = || config::find(cli.config.as_deref());
+    let output = Output::new(cli.connect.json, cli.connect.quiet);
     let result = match cli.command {
         Command::Init(command) => command.run(),
         Command::Serve(command) => command.run(find, &overrides, &surroundings()).await,
         Command::Clock(command) => command.run(find, &overrides).await,
         Command::S3(command) => command.run(find, &overrides),
+        Command::Backup(command) => {
+            return reported(command.run(find, &overrides, output).await, output);
+        }
+        Command::Restore(command) => {
+            return reported(command.run(find, &overrides, output).await, output);
+        }
         Command::Config(command) => command.run(find, &overrides, cli.connect.json),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
@@ -168,6 +187,15 @@ async fn run(cli: Cli) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => process::fail(&error),
+    }
+}
+
+/// Exit code of a command that prints results, its failure printed likewise.
+fn reported(result: anyhow::Result<()>, output: Output) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<config::Faults>() => process::fail(&error),
+        Err(error) => client::report(&error, output),
     }
 }
 

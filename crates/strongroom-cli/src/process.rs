@@ -1,12 +1,14 @@
 //! What the program is as a process: no core dumps, errors on standard error, logs.
 
-use crate::config::{Faults, LogFormat, LogSection};
+use crate::config::{Config, Faults, LogFormat};
+use crate::log_file::LogFile;
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 use std::io::Write;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::prelude::*;
 
 /// A core dump would hold every key, and so would what a debugger of the same user reads.
@@ -57,15 +59,23 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Starts logging to standard error.
-pub(crate) fn start_logging(log: &LogSection) -> anyhow::Result<()> {
+/// Starts logging to standard error or to the file that the configuration names. The file is
+/// written as long as what is returned lives.
+pub(crate) fn start_logging(config: &Config) -> anyhow::Result<Option<LogFile>> {
+    let log = &config.log;
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|error| anyhow::anyhow!("log.level `{}`: {error}", log.level))?;
+    let file = log.file.as_deref().map(|file| config.path(file));
+    let file = file.map(|path| LogFile::open(&path)).transpose()?;
+    let to = match &file {
+        Some(file) => BoxMakeWriter::new(file.lines()),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(to);
     match log.format {
         LogFormat::Text => registry.with(layer.with_ansi(false)).try_init()?,
         LogFormat::Json => registry.with(layer.json()).try_init()?,
     }
-    Ok(())
+    Ok(file)
 }

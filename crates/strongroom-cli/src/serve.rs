@@ -6,10 +6,14 @@ mod key_sources;
 pub(crate) use addresses::Urls;
 pub(crate) use key_sources::open as open_key_sources;
 
+use crate::admin::Admin;
+use crate::backup::source::Source;
 use crate::client::Surroundings;
 use crate::config::{self, Config};
 use crate::dev::DevVault;
 use crate::listener::{self, Door, Limits, Peers, Unreadable};
+use crate::log_file::LogFile;
+use crate::notify::Notify;
 use crate::process::start_logging;
 use crate::stores::{self, Stores};
 use crate::system_now;
@@ -17,14 +21,13 @@ use crate::transport::{self, Told};
 use addresses::{Bound, Listeners, write_ready_file};
 use anyhow::Context;
 use clap::Args;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom::{Parts, Rules, Vault};
+use strongroom::{Rules, Vault};
 use strongroom_api::{Api, ApiConfig, Front, Origin, Simple};
 use strongroom_core::stream::RUN_BYTES_MAX;
-use strongroom_core::time::Clock;
-use strongroom_records::RecordStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -59,17 +62,26 @@ impl Serve {
     ) -> anyhow::Result<()> {
         // Before anything is made that a stop must remove.
         let mut stop = StopSignal::new()?;
+        let hangup = signal(SignalKind::hangup())?;
         let dev = self.dev.then(|| DevVault::create(around)).transpose()?;
         let path = match &dev {
             Some(dev) => dev.config_file(),
             None => config::find_required(find)?,
         };
         let config = config::load_to_serve(&path, overrides, self.behind_proxy)?;
-        start_logging(&config.log)?;
+        let log = start_logging(&config)?;
         let listeners = Listeners::bind(&config).await?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
-        let proxied = self.behind_proxy;
-        let served = serve(&config, proxied, listeners, stores, &mut stop, |urls| {
+        let admin = Admin::bind(&config)?;
+        let notify = Notify::new(around.notify_socket.as_deref());
+        let begun = Begun {
+            behind_proxy: self.behind_proxy,
+            config_file: path,
+            listeners,
+            stores,
+            admin,
+        };
+        let served = serve(&config, begun, &mut stop, &notify, |urls| {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
@@ -77,89 +89,79 @@ impl Serve {
                 .as_deref()
                 .map_or(Ok(()), |file| write_ready_file(file, urls))
         });
-        served.await
+        tokio::select! {
+            served = served => served,
+            never = reopen_at(hangup, log.as_ref()) => match never {},
+        }
+    }
+}
+
+/// What is bound and open before anything is served.
+struct Begun {
+    behind_proxy: bool,
+    config_file: PathBuf,
+    listeners: Listeners,
+    stores: Stores,
+    admin: Option<Admin>,
+}
+
+/// Opens the log's file anew at each hangup; without one the signal is taken and does nothing.
+async fn reopen_at(mut hangup: Signal, log: Option<&LogFile>) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(log) = log {
+            log.reopen();
+        }
     }
 }
 
 async fn serve(
     config: &Config,
-    behind_proxy: bool,
-    listeners: Listeners,
-    stores: Stores,
+    begun: Begun,
     stop_signal: &mut StopSignal,
+    notify: &Notify<'_>,
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let listeners = begun.listeners;
     let urls = listeners.urls();
-    let Stores {
-        keyring,
-        audit,
-        clock,
-        records,
-        objects,
-        lock,
-    } = stores;
-    let clock: Arc<dyn Clock> = clock;
+    let opened = Arc::new(begun.stores.open_vault(rules(config)).await?);
     let keys = Arc::new(key_sources::open(config)?);
-    let s3_router = objects.router();
-    let vault = Vault::open(Parts {
-        keyring,
-        records: Arc::clone(&records) as Arc<dyn RecordStore>,
-        objects,
-        audit: Arc::clone(&audit),
-        clock: Arc::clone(&clock),
-        rules: rules(config),
-    });
-    let vault = Arc::new(vault.await?);
+    let source = Arc::new(Source::new(&opened, config, begun.config_file));
     let api = Api::new(
-        Arc::clone(&vault),
+        Arc::clone(&opened.vault),
         Arc::clone(&keys),
-        Arc::clone(&clock),
+        Arc::clone(&opened.clock),
         api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
 
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
-    let front = Arc::new(Front::new(Arc::new(api)));
-    let api_told = told(
-        &listeners.api,
-        &config.api.host_names,
-        config.api.hsts_max_age,
-    )?;
-    let s3_told = told(&listeners.s3, &config.s3.host_names, config.s3.hsts_max_age)?;
-    let strict = api_told.strict;
-    let unreadable = Arc::clone(&front);
-    let unreadable: Unreadable = Arc::new(move |status| unreadable.unreadable(status));
-    let api_door = door(listeners.api, api_limits(config), config, behind_proxy)?;
-    let api_door = Door {
-        unreadable: Some(unreadable),
-        ..api_door
+    let doors = Doors {
+        behind_proxy: begun.behind_proxy,
+        stopping: stopping.clone(),
+        connections: connections.clone(),
     };
-    let s3_door = door(listeners.s3, s3_limits(config), config, behind_proxy)?;
-    let open =
-        move |connection| transport::strict(front.service(connection), connection, strict.clone());
-    tokio::spawn(listener::accept(
-        api_door,
-        open,
-        stopping.clone(),
-        connections.clone(),
-    ));
-    let s3_told = Arc::new(s3_told);
-    let open = move |connection| transport::object_store(s3_router.clone(), &s3_told, connection);
-    tokio::spawn(listener::accept(
-        s3_door,
-        open,
-        stopping,
-        connections.clone(),
-    ));
+    doors.open(config, listeners, api, opened.objects.router())?;
     let mut background = JoinSet::new();
+    let clock = Arc::clone(&opened.clock);
     background.spawn(async move { keys.run(&*clock).await });
-    background.spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    background.spawn(sweep_forever(
+        Arc::clone(&opened.vault),
+        config.sweep.every.0,
+    ));
+    let admin = begun
+        .admin
+        .map(|admin| tokio::spawn(admin.serve(source, stopping)));
     ready(&urls)?;
+    notify.ready();
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
     stop_signal.received().await;
     tracing::info!("stopping");
+    notify.stopping();
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
     background.abort_all();
@@ -170,10 +172,65 @@ async fn serve(
         let open = connections.len();
         tracing::warn!(open, "connections were cut after shutdown_s");
     }
-    let closed = records.close().await;
-    audit.close();
-    drop(lock);
-    closed.context("the record store could not be closed")
+    if let Some(admin) = admin {
+        // A panic in it was reported by itself.
+        let _ = admin.await;
+    }
+    opened.close().await
+}
+
+/// How connections are taken.
+struct Doors {
+    behind_proxy: bool,
+    stopping: watch::Receiver<bool>,
+    connections: TaskTracker,
+}
+
+impl Doors {
+    /// Accepts connections on both listeners from now on.
+    fn open(
+        self,
+        config: &Config,
+        listeners: Listeners,
+        api: Api,
+        s3_router: axum::Router,
+    ) -> anyhow::Result<()> {
+        let front = Arc::new(Front::new(Arc::new(api)));
+        let api_told = told(
+            &listeners.api,
+            &config.api.host_names,
+            config.api.hsts_max_age,
+        )?;
+        let s3_told = told(&listeners.s3, &config.s3.host_names, config.s3.hsts_max_age)?;
+        let strict = api_told.strict;
+        let unreadable = Arc::clone(&front);
+        let unreadable: Unreadable = Arc::new(move |status| unreadable.unreadable(status));
+        let api_door = door(listeners.api, api_limits(config), config, self.behind_proxy)?;
+        let api_door = Door {
+            unreadable: Some(unreadable),
+            ..api_door
+        };
+        let s3_door = door(listeners.s3, s3_limits(config), config, self.behind_proxy)?;
+        let open = move |connection| {
+            transport::strict(front.service(connection), connection, strict.clone())
+        };
+        tokio::spawn(listener::accept(
+            api_door,
+            open,
+            self.stopping.clone(),
+            self.connections.clone(),
+        ));
+        let s3_told = Arc::new(s3_told);
+        let open =
+            move |connection| transport::object_store(s3_router.clone(), &s3_told, connection);
+        tokio::spawn(listener::accept(
+            s3_door,
+            open,
+            self.stopping,
+            self.connections,
+        ));
+        Ok(())
+    }
 }
 
 /// Ctrl-C, or a polite request to end.
@@ -217,7 +274,7 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
     }
 }
 
-fn rules(config: &Config) -> Rules {
+pub(crate) fn rules(config: &Config) -> Rules {
     let secs = |span: config::Span| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX);
     Rules {
         grant_default_ms: config.grants.default.millis(),

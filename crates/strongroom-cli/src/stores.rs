@@ -8,11 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use strongroom::clock::VaultClock;
+use strongroom::{Parts, Rules, Vault};
 use strongroom_audit::Log;
-use strongroom_core::UnixMillis;
+use strongroom_core::time::Clock;
+use strongroom_core::{UnixMillis, VaultId};
 use strongroom_keyring::{Keyring, file as keyring_file};
-use strongroom_objects::{Embedded, EmbeddedConfig, S3Credential, SigningSecret};
-use strongroom_records::{Sqlite, SqliteConfig};
+use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, S3Credential, SigningSecret};
+use strongroom_records::{RecordStore, Sqlite, SqliteConfig};
 
 /// Format of the data directory as a whole; each store has its own beside it.
 pub(crate) const FORMAT: u32 = 1;
@@ -30,6 +32,51 @@ pub(crate) struct Stores {
     pub(crate) records: Arc<Sqlite>,
     pub(crate) objects: Arc<Embedded>,
     pub(crate) lock: DataLock,
+}
+
+/// A vault, and the stores that it was opened from.
+pub(crate) struct OpenVault {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) vault_id: VaultId,
+    pub(crate) records: Arc<Sqlite>,
+    pub(crate) objects: Arc<Embedded>,
+    pub(crate) audit: Arc<Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    _lock: DataLock,
+}
+
+impl Stores {
+    /// Gives the keyring to the vault.
+    pub(crate) async fn open_vault(self, rules: Rules) -> anyhow::Result<OpenVault> {
+        let vault_id = self.keyring.vault_id();
+        let clock: Arc<dyn Clock> = self.clock;
+        let vault = Vault::open(Parts {
+            keyring: self.keyring,
+            records: Arc::clone(&self.records) as Arc<dyn RecordStore>,
+            objects: Arc::clone(&self.objects) as Arc<dyn ObjectStore>,
+            audit: Arc::clone(&self.audit),
+            clock: Arc::clone(&clock),
+            rules,
+        });
+        Ok(OpenVault {
+            vault: Arc::new(vault.await?),
+            vault_id,
+            records: self.records,
+            objects: self.objects,
+            audit: self.audit,
+            clock,
+            _lock: self.lock,
+        })
+    }
+}
+
+impl OpenVault {
+    /// Finishes what is queued, and closes records and log.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        let closed = self.records.close().await;
+        self.audit.close();
+        closed.context("the record store could not be closed")
+    }
 }
 
 /// Locks the data directory against a second process and checks its format.

@@ -6,6 +6,7 @@
 )]
 
 mod about;
+mod backup;
 mod bodies;
 mod cli;
 mod configuration;
@@ -16,6 +17,7 @@ mod grants;
 mod issuers;
 mod layers;
 mod network;
+mod operations;
 mod process;
 mod s3;
 mod s3_credentials;

@@ -6,6 +6,7 @@ use super::output::Output;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -53,12 +54,15 @@ pub(crate) struct ClientSettings {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// Where a development vault would be.
+/// What of the environment is no configuration: where a development vault would be, and who
+/// started the server.
 pub(crate) struct Surroundings {
     /// `$XDG_RUNTIME_DIR`.
     pub(crate) runtime_dir: Option<PathBuf>,
     /// The system's directory for temporary files.
     pub(crate) temp_dir: PathBuf,
+    /// `$NOTIFY_SOCKET`, at which the service manager is told how the server is.
+    pub(crate) notify_socket: Option<OsString>,
 }
 
 impl Surroundings {

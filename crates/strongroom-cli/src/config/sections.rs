@@ -1,5 +1,6 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
+use super::admin::AdminSection;
 use super::credentials::CredentialSection;
 use super::faults::Checks;
 use super::http::{self, SimpleSection};
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) sweep: SweepSection,
     pub(crate) log: LogSection,
+    pub(crate) admin: AdminSection,
     pub(crate) client: ClientSection,
     pub(crate) simple: SimpleSection,
 }
@@ -187,6 +189,7 @@ pub(crate) enum LogFormat {
 pub(crate) struct LogSection {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -230,6 +233,7 @@ impl Default for Config {
             audit: AuditSection::default(),
             sweep: SweepSection::default(),
             log: LogSection::default(),
+            admin: AdminSection::default(),
             client: ClientSection::default(),
             simple: SimpleSection::default(),
         }
@@ -333,6 +337,7 @@ impl Default for LogSection {
         Self {
             level: "info".into(),
             format: LogFormat::Text,
+            file: None,
         }
     }
 }
@@ -399,6 +404,7 @@ impl Config {
         http::check(self, checks);
         self.jwks.check(checks);
         jwks::check_sources(&self.key_source, checks);
+        self.admin.check(&self.dir, checks);
         checks.require(
             self.sweep.every.0.as_secs() >= 1,
             &["sweep.every"],

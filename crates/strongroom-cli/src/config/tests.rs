@@ -383,7 +383,8 @@ fn the_example_lists_the_keys_that_there_are() {
     let credential = "[[s3.credential]]\nname = \"a\"\naccess_key_id = \"AAA\"\n\
                       secret_access_key_file = \"s\"\n";
     let tls = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
-    let text = format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = [\"a\"]\n");
+    let text =
+        format!("{tls}{credential}[[key_source]]\nname = \"a\"\npublic_key_files = [\"a\"]\n");
     let mut inside = "";
     let mut shown = source(&text, &[]).show().unwrap();
     shown.push('\n');

@@ -3,6 +3,7 @@
 
 use crate::config::{Checks, Config, TlsSection};
 use crate::{client, serve, stores, system_now, tls};
+use std::path::Path;
 use strongroom_keyring::file as keyring_file;
 
 pub(super) fn check(config: &Config, checks: &mut Checks) {
@@ -23,6 +24,19 @@ pub(super) fn check(config: &Config, checks: &mut Checks) {
         note(checks, &key, stores::read_signing_secret(&path));
     }
     check_sources(config, checks);
+    let made = [
+        ("log.file", &config.log.file),
+        ("admin.socket", &config.admin.socket),
+    ];
+    for (key, file) in made {
+        let dir = file.as_deref().map(|file| config.path(file));
+        let dir = dir.as_deref().and_then(Path::parent);
+        checks.require(
+            dir.is_none_or(Path::is_dir),
+            &[key],
+            "its directory is not there",
+        );
+    }
     if let Some(file) = &config.client.ca_file {
         note(
             checks,
