@@ -6,6 +6,7 @@
 //! `docs/crypto.md`, so that inputs get past the seal.
 
 mod audit;
+mod config;
 mod keyring;
 mod records;
 mod s3;
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 pub(crate) type Target = fn(&[u8]) -> bool;
 
 /// Every target under its name, which is also that of its folder in `corpus/`.
-pub(crate) const ALL: [(&str, Target); 29] = [
+pub(crate) const ALL: [(&str, Target); 31] = [
     ("token", records::token),
     ("record", records::record),
     ("envelope", records::envelope),
@@ -38,12 +39,14 @@ pub(crate) const ALL: [(&str, Target); 29] = [
     ("jwt", sessions::jwt),
     ("jwt_claims", sessions::jwt_claims),
     ("jwk", sessions::jwk),
+    ("jwks", sessions::jwks),
     ("public_keys", sessions::public_keys),
     ("duration", wire::duration),
     ("json_bodies", wire::json_bodies),
     ("metadata", wire::metadata),
     ("answers", wire::answers),
     ("audit_log", audit::audit_log),
+    ("config", config::config),
     ("sigv4_header", s3::sigv4_header),
     ("sigv4_query", s3::sigv4_query),
     ("chunk_framing", s3::chunk_framing),

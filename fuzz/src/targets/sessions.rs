@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::sync::LazyLock;
 use strongroom_core::{Subject, UnixMillis};
 use strongroom_session::{
-    Algorithm, Error, KeySourceConfig, PublicKey, Refused, Rules, Verified, Verifier,
+    Algorithm, Error, KeySet, KeySourceConfig, PublicKey, Refused, Rules, Verified, Verifier,
 };
 
 const NOW_S: u32 = 1_800_000_000;
@@ -62,6 +62,7 @@ static HARNESS: LazyLock<Harness> = LazyLock::new(|| {
             name: "ed".to_owned(),
             keys: vec![PublicKey::from_jwk(&ed_jwk).expect("a sound key")],
             subjects: vec![Subject::User, Subject::Application, Subject::Developer],
+            fetched: false,
             iss: None,
             aud: None,
         },
@@ -69,6 +70,7 @@ static HARNESS: LazyLock<Harness> = LazyLock::new(|| {
             name: "ec".to_owned(),
             keys: vec![PublicKey::from_jwk(&ec_jwk).expect("a sound key")],
             subjects: vec![Subject::User],
+            fetched: false,
             iss: Some(ISSUER.to_owned()),
             aud: Some(AUDIENCE.to_owned()),
         },
@@ -234,6 +236,46 @@ pub(super) fn jwk(data: &[u8]) -> bool {
         return false;
     };
     let jwk: Value = serde_json::from_str(text).expect("a key that was taken is JSON");
+    judge_key(&key, &jwk);
+    true
+}
+
+/// A JWK Set: its keys are those that its entries are by themselves, each once.
+pub(super) fn jwks(data: &[u8]) -> bool {
+    const KEYS_MAX: usize = 8;
+    let Ok(set) = KeySet::parse(data, KEYS_MAX) else {
+        return false;
+    };
+    let json: Value = serde_json::from_slice(data).expect("a set that was read is JSON");
+    let entries = json["keys"].as_array().expect("a set has keys");
+    assert!(entries.len() <= KEYS_MAX);
+    let alone = |entry: &Value| PublicKey::from_jwk(&entry.to_string());
+    let mut expected: Vec<PublicKey> = Vec::new();
+    let (mut private, mut skipped) = (0, 0);
+    for entry in entries {
+        match alone(entry) {
+            Ok(key) => {
+                judge_key(&key, entry);
+                if !expected.iter().any(|known| is_same(known, &key)) {
+                    expected.push(key);
+                }
+            }
+            Err(Error::PrivateKey) => private += 1,
+            Err(_) => skipped += 1,
+        }
+    }
+    assert_eq!((set.private, set.skipped), (private, skipped));
+    assert_eq!(set.keys.len(), expected.len());
+    let mut pairs = set.keys.iter().zip(&expected);
+    assert!(pairs.all(|(key, expected)| is_same(key, expected)));
+    !set.keys.is_empty()
+}
+
+fn is_same(one: &PublicKey, other: &PublicKey) -> bool {
+    (one.thumbprint(), one.kid()) == (other.thumbprint(), other.kid())
+}
+
+fn judge_key(key: &PublicKey, jwk: &Value) {
     assert!(jwk.get("d").is_none() && jwk.get("k").is_none());
     assert_eq!(key.kid(), jwk.get("kid").and_then(Value::as_str));
     let (kty, members): (_, &[&str]) = match key.algorithm() {
@@ -246,7 +288,6 @@ pub(super) fn jwk(data: &[u8]) -> bool {
     let canonical = members.iter().map(named).collect::<Vec<_>>().join(",");
     let expected = digest(&SHA256, format!("{{{canonical}}}").as_bytes());
     assert_eq!(key.thumbprint(), expected.as_ref());
-    true
 }
 
 /// One byte for the form that the rest is taken for: PEM as it is, or DER in PEM, of either label.
