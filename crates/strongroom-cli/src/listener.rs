@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom_api::{ClientNetwork, Connection, Proxies};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +32,11 @@ use waiting::Waiting;
 
 /// How long to wait after accepting failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel may hold for us until they are accepted; it has a limit of its own
+/// (`net.core.somaxconn`). It forgets those beyond without telling their clients, and the usual 128
+/// are a moment's on a busy machine.
+const QUEUE: u32 = 4_096;
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +85,16 @@ pub(crate) struct Door {
 }
 
 /// Binds, and says which address it got.
-pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(listen).await?;
+pub(crate) fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart does not wait for the last process's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    let listener = socket.listen(QUEUE)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }

@@ -64,7 +64,7 @@ impl Serve {
         let config = config::load(&path, overrides)?;
         config.check_listeners(self.behind_proxy)?;
         start_logging(&config.log)?;
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config)?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
         let proxied = self.behind_proxy;
         let served = serve(&config, proxied, listeners, stores, &mut stop, |urls| {
