@@ -25,7 +25,7 @@ fn patient() -> Setup {
 async fn sit(crowd: Crowd, member: usize) -> Stream {
     let mut stream = crowd.connect(member).await.unwrap();
     let health = get(crowd.to(), "/health");
-    if member % 2 == 0 {
+    if member.is_multiple_of(2) {
         assert_eq!(exchange(&mut stream, &health).await.unwrap().status, 200);
     } else {
         stream.write_all(&health[..20]).await.unwrap();
