@@ -9,6 +9,7 @@
 
 mod busy;
 mod crowd;
+mod full;
 mod half_open;
 mod idle;
 mod oversized;

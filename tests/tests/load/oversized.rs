@@ -79,6 +79,7 @@ fn oversized(to: SocketAddr, jwt: &str) -> Vec<Case> {
     let long = "a".repeat(LARGE);
     headers(&mut write, &long);
     bodies(&mut write, &long);
+    metadata(&mut write, &long);
     write.cases
 }
 
@@ -97,7 +98,7 @@ fn headers(write: &mut Writer, long: &str) {
     write.head(413, "a line of 1 MiB", HEALTH, &line(1 << 20));
     write.head(413, "65 lines", HEALTH, &"x-a: b\r\n".repeat(63));
     write.head(413, "10,000 lines", HEALTH, &"x-a: b\r\n".repeat(10_000));
-    write.head(413, "4 MiB without a line's end", &long, "");
+    write.head(413, "4 MiB without a line's end", long, "");
     let jwt = format!(
         "authorization: e30.{}.e30\r\ncontent-length: 0\r\n",
         &long[..10 << 10]
@@ -118,7 +119,7 @@ fn bodies(write: &mut Writer, long: &str) {
         "content-length: 99999999999999999999999\r\n",
         b"{}",
     );
-    write.body(413, "a body of 4 MiB", &long);
+    write.body(413, "a body of 4 MiB", long);
     let chunk = format!("{LARGE:x}\r\n{long}\r\n0\r\n\r\n");
     write.post(
         413,
@@ -160,25 +161,24 @@ fn bodies(write: &mut Writer, long: &str) {
         "transfer-encoding: chunked\r\n",
         b"fffffffffffffffff\r\n",
     );
-    let metadata = |text: &str| format!("{{\"metadata\":{{\"a\":{text}}}}}");
+}
+
+fn metadata(write: &mut Writer, long: &str) {
+    let with = |text: &str| format!("{{\"metadata\":{{\"a\":{text}}}}}");
     write.body(
         413,
         "metadata of 70 KiB",
-        &metadata(&format!("\"{}\"", &long[..70 << 10])),
+        &with(&format!("\"{}\"", &long[..70 << 10])),
     );
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
     // Metadata is kept as it is written, and nobody here counts with it.
-    write.body(200, "metadata 30,000 deep", &metadata(&deep));
+    write.body(200, "metadata 30,000 deep", &with(&deep));
     write.body(
         400,
         "a body that only opens",
         &"{\"metadata\":".repeat(10_000),
     );
-    write.body(
-        200,
-        "a number past what numbers hold",
-        &metadata("1e999999999"),
-    );
+    write.body(200, "a number past what numbers hold", &with("1e999999999"));
 }
 
 fn ambiguous(to: SocketAddr, jwt: &str) -> Vec<Case> {

@@ -4,9 +4,10 @@
 use crate::crowd::{Crowd, Stream, answer, get, until_ended};
 use crate::probe::Probe;
 use crate::{MIB, memory, quiet, run, start_tls, turn};
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom_tests::{Answer, Authority, Setup, Vault};
+use strongroom_tests::{Answer, Authority, Setup, Vault, eventually};
 use tokio::io::AsyncWriteExt;
 
 const CROWD: usize = 2_000;
@@ -136,35 +137,52 @@ fn bodies_of_strangers_are_not_waited_for() {
     assert_eq!(refused.count(), CROWD);
 }
 
+/// Sockets that the vault has open.
+fn sockets(vault: &Vault) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", vault.pid())).unwrap();
+    let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
 #[test]
 fn clients_that_ask_and_never_read_are_ended() {
-    /// Together more than the kernel keeps for a connection.
-    const QUESTIONS: usize = 20_000;
-    const DEAF: usize = 200;
+    /// Their answers are more than the kernel keeps for a connection.
+    const QUESTIONS: usize = 30_000;
+    const DEAF: usize = 100;
     let Some(_turn) = turn() else { return };
-    let vault = strict().set("API__IDLE_MAX", "3s").start();
+    let vault = strict().start();
     let crowd = Crowd::plain(vault.api());
+    let before = sockets(&vault);
     let probe = Probe::start(vault.api(), None);
     let questions = Arc::new(get(vault.api(), "/health").repeat(QUESTIONS));
-    let heard = run(crowd.all(DEAF, move |crowd, member| {
-        let questions = Arc::clone(&questions);
-        async move {
-            let stream = crowd.tcp_with(member, Some(8 * 1024)).await.unwrap();
-            let mut stream: Stream = Box::new(stream);
-            // Until the vault takes no more, and ends what it cannot answer.
-            let sent = stream.write_all(&questions).await.is_ok();
-            let heard = until_ended(&mut stream).await;
-            (
-                sent,
-                heard
-                    .windows(12)
-                    .filter(|at| *at == b"HTTP/1.1 200")
-                    .count(),
-            )
+    let heard = run(async {
+        let deaf = crowd.all(DEAF, move |crowd, member| {
+            let questions = Arc::clone(&questions);
+            async move {
+                let stream = crowd.tcp_with(member, Some(8 * 1024)).await.unwrap();
+                let mut stream: Stream = Box::new(stream);
+                // It is over when all is sent or the vault has ended it.
+                let _ = stream.write_all(&questions).await;
+                stream
+            }
+        });
+        let mut deaf = deaf.await;
+        // The probe and its predecessor are there too.
+        eventually("the deaf are ended", || {
+            (sockets(&vault) <= before + 2).then_some(())
+        });
+        let mut heard = Vec::new();
+        for stream in &mut deaf {
+            let said = until_ended(stream).await;
+            let answers = said.windows(12).filter(|at| *at == b"HTTP/1.1 200");
+            heard.push(answers.count());
         }
-    }));
+        heard
+    });
     probe.all_answered();
-    let cut = heard.iter().filter(|(_, answers)| *answers < QUESTIONS);
+    let cut = heard.iter().filter(|answers| **answers < QUESTIONS);
     assert_eq!(cut.count(), DEAF);
     let held = memory(&vault);
     assert!(held <= BYTES_MAX, "{held} bytes");

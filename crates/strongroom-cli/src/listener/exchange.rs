@@ -50,6 +50,16 @@ impl Phase {
         self.set(Stand::Serving);
     }
 
+    /// Whether nothing would be lost by an end but a header that is not whole.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.get(), Stand::Idle | Stand::Header)
+    }
+
+    /// Whether a header is under way or the first one has not begun.
+    pub(crate) fn in_header(&self) -> bool {
+        self.get() == Stand::Header
+    }
+
     /// The body of an answer, whose end is the end of its request.
     pub(crate) fn answer<B>(&self, body: B) -> Answered<B> {
         Answered {
