@@ -231,3 +231,9 @@ fn client_settings(
 pub fn show_configuration(text: &str, overrides: &[(String, String)]) -> Result<String, String> {
     config::show_text(text, overrides).map_err(|error| error.to_string())
 }
+
+/// The faults alone.
+#[doc(hidden)]
+pub fn check_configuration(text: &str, overrides: &[(String, String)]) -> Result<(), String> {
+    show_configuration(text, overrides).map(drop)
+}

@@ -287,6 +287,8 @@ fn impossible_values_are_refused() {
         "[api]\nidle_max = \"0\"",
         "[[key_source]]\nname = \"a\"",
         "[jwks]\nkeys_max = 0",
+        "[client]\nurl = \"https://user:secret@vault.example.org\"",
+        "[client]\nurl = \"vault.example.org\"",
         "[api.tls]\ncertificate_file = \"cert.pem\"",
         "[s3]\npublic_url = \"http://objects.example.org\"\n\
          [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
