@@ -56,13 +56,17 @@ impl Doors {
         let open_api = move |connection| {
             transport::strict(front.service(connection), connection, strict.clone())
         };
+        let s3_door = Door {
+            unreadable: Some(Arc::new(strongroom_objects::unreadable)),
+            ..self.s3
+        };
         let told = Arc::new(self.s3_told);
         let open_s3 =
             move |connection| transport::object_store(s3_router.clone(), &told, connection);
         let (stop, tasks) = (stopping.clone(), connections.clone());
         tokio::spawn(listener::accept(api_door, open_api, stop, tasks));
         let (stop, tasks) = (stopping.clone(), connections.clone());
-        tokio::spawn(listener::accept(self.s3, open_s3, stop, tasks));
+        tokio::spawn(listener::accept(s3_door, open_s3, stop, tasks));
     }
 }
 
