@@ -1,13 +1,15 @@
 //! One large value up and down: CPU per byte against bare streams, and anonymous memory.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::memory::Memory;
-use crate::report::{Bulk, Transfer};
+use crate::report::{Bulk, BulkRound, Transfer};
 use crate::server::{Server, Start};
 use crate::settings::Settings;
 use crate::stats::float;
@@ -23,7 +25,7 @@ pub(crate) fn bulk(settings: &Settings) -> anyhow::Result<[Bulk; 2]> {
     let workspace = Workspace::create(settings, "bulk")?;
     let vault = Vault::init(settings, workspace.path.join("vault"), None)?;
     let server = vault.start(&workspace.path)?;
-    let bare = bare_streams(settings, &workspace)?;
+    let bare = BareStreams::start(settings, &workspace)?;
     let bytes = settings.bulk_bytes;
     let before = proc::anonymous_kib(server.pid)?;
     let memory = Memory::watch(server.pid);
@@ -31,8 +33,8 @@ pub(crate) fn bulk(settings: &Settings) -> anyhow::Result<[Bulk; 2]> {
     for round in 1..=settings.rounds {
         out::note(&format!("bulk, round {round} of {}", settings.rounds));
         let session = vault.sessions(1)?.jwts.remove(0);
-        let sink = bare_request(&bare, "PUT", "/sink")?;
-        let bare_up = measured(&bare, bytes, || sink.put(bytes).map(drop))?;
+        let baseline = bare.sink(bytes)?;
+        let floor = Some(bare.floor(bytes)?);
         let made = call(
             &server,
             "/tokenize",
@@ -40,16 +42,23 @@ pub(crate) fn bulk(settings: &Settings) -> anyhow::Result<[Bulk; 2]> {
             r#"{"metadata":{"dataType":"file"}}"#,
         )?;
         let upload = presigned("PUT", &made, "uploadUrl")?;
-        let our_up = measured(&server, bytes, || upload.put(bytes).map(drop))?;
-        rounds.0.push((bare_up, our_up));
-        let source = bare_request(&bare, "GET", &format!("/source/{bytes}"))?;
-        let bare_down = measured(&bare, bytes, || source.get(bytes, Content::Zeros))?;
+        let vault = measured(&server, bytes, || upload.put(bytes).map(drop))?;
+        rounds.0.push(BulkRound {
+            baseline,
+            floor,
+            vault,
+        });
+        let baseline = bare.source(bytes)?;
         let token = made["data"]["tokenId"].as_str().context("no tokenId")?;
         let body = format!(r#"{{"tokenId":"{token}"}}"#);
         let found = call(&server, "/detokenize", &session, &body)?;
         let download = presigned("GET", &found, "downloadUrl")?;
-        let our_down = measured(&server, bytes, || download.get(bytes, Content::Pattern))?;
-        rounds.1.push((bare_down, our_down));
+        let vault = measured(&server, bytes, || download.get(bytes, Content::Pattern))?;
+        rounds.1.push(BulkRound {
+            baseline,
+            floor: None,
+            vault,
+        });
     }
     let most = memory.end(before)?;
     bare.stop()?;
@@ -82,25 +91,62 @@ pub(crate) fn measured(
     })
 }
 
-/// The server that takes and gives streams and keeps nothing.
-pub(crate) fn bare_streams(settings: &Settings, workspace: &Workspace) -> anyhow::Result<Server> {
-    let mut command = Command::new(&settings.baseline);
-    command.arg("bulk").env_clear();
-    let start = Start {
-        command,
-        directory: workspace.path.clone(),
-        name: "baseline",
-    };
-    start.run()
+/// The bare server that takes and gives streams.
+pub(crate) struct BareStreams {
+    server: Server,
+    /// What it stored.
+    floor: PathBuf,
 }
 
-/// A request to it.
-pub(crate) fn bare_request(server: &Server, method: &str, path: &str) -> anyhow::Result<Request> {
-    let address = server.address("api")?;
-    Ok(Request {
-        address,
-        head: format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n"),
-    })
+impl BareStreams {
+    pub(crate) fn start(settings: &Settings, workspace: &Workspace) -> anyhow::Result<Self> {
+        let floor = workspace.path.join("floor");
+        let mut command = Command::new(&settings.baseline);
+        command.arg("bulk").arg("--floor").arg(&floor).env_clear();
+        let start = Start {
+            command,
+            directory: workspace.path.clone(),
+            name: "baseline",
+        };
+        let server = start.run()?;
+        Ok(Self { server, floor })
+    }
+
+    /// An upload that is sealed and forgotten.
+    pub(crate) fn sink(&self, bytes: u64) -> anyhow::Result<Transfer> {
+        let sink = self.request("PUT", "/sink")?;
+        measured(&self.server, bytes, || sink.put(bytes).map(drop))
+    }
+
+    /// An upload that is sealed and stored.
+    pub(crate) fn floor(&self, bytes: u64) -> anyhow::Result<Transfer> {
+        let floor = self.request("PUT", "/floor")?;
+        let stored = measured(&self.server, bytes, || floor.put(bytes).map(drop))?;
+        let length = fs::metadata(&self.floor)
+            .context("nothing was stored")?
+            .len();
+        ensure!(length >= bytes, "{length} of {bytes} bytes were stored");
+        fs::remove_file(&self.floor).context("cannot remove what was stored")?;
+        Ok(stored)
+    }
+
+    /// A download.
+    pub(crate) fn source(&self, bytes: u64) -> anyhow::Result<Transfer> {
+        let source = self.request("GET", &format!("/source/{bytes}"))?;
+        measured(&self.server, bytes, || source.get(bytes, Content::Zeros))
+    }
+
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.server.stop()
+    }
+
+    fn request(&self, method: &str, path: &str) -> anyhow::Result<Request> {
+        let address = self.server.address("api")?;
+        Ok(Request {
+            address,
+            head: format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n"),
+        })
+    }
 }
 
 /// The request that an answer's URL and headers ask for.

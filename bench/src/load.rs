@@ -222,7 +222,8 @@ impl State {
     }
 
     fn note_answer(&self, lane: usize, status: u16, body: &[u8], since: Instant) {
-        if status != 200 {
+        // 204 is how the peer acknowledges.
+        if !matches!(status, 200 | 204) {
             let said = String::from_utf8_lossy(&body[..body.len().min(300)]);
             return self.note_failure(format!("{status} {said}"));
         }

@@ -4,9 +4,13 @@
 mod answer;
 mod bulk;
 mod clock;
+mod figure;
+mod footprint;
 mod load;
 mod memory;
 mod out;
+mod peer;
+mod plot;
 mod proc;
 mod refusals;
 mod report;
@@ -28,16 +32,21 @@ use settings::{Arguments, Durability, Scenario, Settings};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Scenario::Plot { figures } = &arguments.scenario {
+        return Ok(out::line(plot::svg(&figure::read(figures)?).trim_end())?);
+    }
     let settings = Settings::new(&arguments.options)?;
     let mut report = Report {
         command: std::env::args().skip(1).collect(),
         machine: proc::machine()?,
         smoke: settings.smoke,
         scenarios: Vec::new(),
+        figures: Vec::new(),
     };
     for scenario in parts(arguments.scenario) {
         report.scenarios.extend(measure(&settings, scenario).await?);
     }
+    report.figures = report.scenarios.iter().flat_map(Figures::figures).collect();
     report.print()?;
     match &arguments.options.out {
         Some(path) => report.save(path),
@@ -60,8 +69,15 @@ fn parts(scenario: Scenario) -> Vec<Scenario> {
         Scenario::All => {
             let vault = [Scenario::Tokenize, Scenario::Syncs, Scenario::Bulk];
             let s3 = [Scenario::S3Put, Scenario::S3List, Scenario::S3Bulk];
+            let there = [
+                Scenario::Start,
+                Scenario::Idle,
+                Scenario::Size,
+                Scenario::Peer,
+            ];
             let all = both.map(detokenize).into_iter().chain(vault);
-            all.chain(both.map(refusals)).chain(s3).collect()
+            let all = all.chain(both.map(refusals)).chain(s3);
+            all.chain(there).collect()
         }
         one => vec![one],
     }
@@ -92,6 +108,17 @@ async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<
         }
         Scenario::S3List => vec![Figures::Requests(s3::list::list(settings).await?)],
         Scenario::S3Bulk => s3::bulk::bulk(settings)?.map(Figures::Bulk).into(),
-        Scenario::All => Vec::new(),
+        Scenario::Start => single(footprint::start(settings).await?),
+        Scenario::Idle => single(footprint::idle(settings).await?),
+        Scenario::Size => single(footprint::size(settings)?),
+        Scenario::Peer => {
+            let compared = peer::peer(settings).await?;
+            compared.into_iter().map(Figures::Requests).collect()
+        }
+        Scenario::All | Scenario::Plot { .. } => Vec::new(),
     })
+}
+
+fn single(figures: Vec<figure::Figure>) -> Vec<Figures> {
+    figures.into_iter().map(Figures::Single).collect()
 }

@@ -44,13 +44,18 @@ fn busy_ticks(stat: &str) -> Option<u64> {
 pub(crate) fn anonymous_kib(pid: u32) -> anyhow::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))
         .with_context(|| format!("process {pid} is gone"))?;
-    rss_anon(&text).context("/proc/PID/status has no RssAnon")
+    kib(&text, "RssAnon:").context("/proc/PID/status has no RssAnon")
 }
 
-fn rss_anon(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))?;
+/// All memory of the process in KiB, its program and mapped files included (`VmRSS`).
+pub(crate) fn resident_kib(pid: u32) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("process {pid} is gone"))?;
+    kib(&text, "VmRSS:").context("/proc/PID/status has no VmRSS")
+}
+
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
@@ -88,11 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn anonymous_memory_is_read_in_kib() {
-        assert_eq!(
-            rss_anon("VmRSS:\t 9 kB\nRssAnon:\t   1234 kB\n"),
-            Some(1234)
-        );
+    fn memory_is_read_in_kib() {
+        let status = "VmRSS:\t 9 kB\nRssAnon:\t   1234 kB\n";
+        assert_eq!(kib(status, "RssAnon:"), Some(1234));
+        assert_eq!(kib(status, "VmRSS:"), Some(9));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::figure::{self, Figure};
 use crate::load::Round;
 use crate::out;
 use crate::refusals::Refusals;
@@ -21,6 +22,8 @@ pub(crate) struct Report {
     pub(crate) smoke: bool,
     /// One for each measured scenario.
     pub(crate) scenarios: Vec<Scenario>,
+    /// What they come down to.
+    pub(crate) figures: Vec<Figure>,
 }
 
 /// One scenario's figures.
@@ -35,6 +38,8 @@ pub(crate) enum Scenario {
     Bulk(Bulk),
     /// Latencies of refusals.
     Refusals(Refusals),
+    /// What is one number.
+    Single(Figure),
 }
 
 /// Interleaved rounds of requests against baseline and vault.
@@ -76,6 +81,17 @@ pub(crate) struct Transfer {
     pub(crate) gb_per_s: f64,
 }
 
+/// One transfer by each server.
+#[derive(Serialize)]
+pub(crate) struct BulkRound {
+    /// By the server that keeps nothing.
+    pub(crate) baseline: Transfer,
+    /// By the one that stores and does nothing else; uploads only.
+    pub(crate) floor: Option<Transfer>,
+    /// By the vault.
+    pub(crate) vault: Transfer,
+}
+
 /// Interleaved transfers in one direction.
 #[derive(Serialize)]
 pub(crate) struct Bulk {
@@ -85,8 +101,8 @@ pub(crate) struct Bulk {
     pub(crate) goal: f64,
     /// Bytes of each transfer.
     pub(crate) bytes: u64,
-    /// Transfers, baseline first.
-    pub(crate) rounds: Vec<(Transfer, Transfer)>,
+    /// What was compared.
+    pub(crate) rounds: Vec<BulkRound>,
     /// Anonymous memory of the vault before the first transfer.
     pub(crate) anonymous_kib_before: u64,
     /// The most anonymous memory seen while transferring.
@@ -101,6 +117,10 @@ impl Report {
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         out::line(&format!("machine: {}", self.machine))?;
         for line in self.scenarios.iter().flat_map(Scenario::lines) {
+            out::line(&line)?;
+        }
+        out::line("")?;
+        for line in figure::markdown(&self.figures) {
             out::line(&line)?;
         }
         if self.smoke {
@@ -123,6 +143,18 @@ impl Scenario {
             Self::Syncs(syncs) => syncs.lines(),
             Self::Bulk(bulk) => bulk.lines(),
             Self::Refusals(refusals) => refusals.lines(),
+            Self::Single(figure) => vec![figure.line()],
+        }
+    }
+
+    /// What it comes down to; refusals have no goal.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        match self {
+            Self::Requests(requests) => vec![requests.figure()],
+            Self::Syncs(syncs) => vec![syncs.figure()],
+            Self::Bulk(bulk) => bulk.figures(),
+            Self::Refusals(_) => Vec::new(),
+            Self::Single(figure) => vec![figure.clone()],
         }
     }
 }
@@ -149,6 +181,15 @@ impl Requests {
         lines
     }
 
+    fn figure(&self) -> Figure {
+        Figure {
+            name: self.name.clone(),
+            unit: "×".to_owned(),
+            goal: Some(self.goal),
+            rounds: self.ratios(),
+        }
+    }
+
     fn ratios(&self) -> Vec<f64> {
         let ratio = |(baseline, vault): &(Round, Round)| {
             vault.cpu_us_per_request / baseline.cpu_us_per_request
@@ -171,6 +212,18 @@ fn round_line(index: usize, server: &str, round: &Round) -> String {
 }
 
 impl Syncs {
+    fn figure(&self) -> Figure {
+        let answers = crate::stats::float(self.answers.max(1));
+        let counts = self.by_file.iter().map(|(_, count)| *count);
+        let most = crate::stats::float(counts.max().unwrap_or(0));
+        Figure {
+            name: format!("syncs per file and {}, {} clients", self.what, self.clients),
+            unit: String::new(),
+            goal: Some(self.goal),
+            rounds: vec![most / answers],
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         let (clients, what) = (self.clients, self.what);
         let mut lines = vec![format!(
@@ -199,17 +252,22 @@ impl Bulk {
                 "round", "server", "CPU s/GB", "GB/s"
             ),
         ];
-        for (index, (baseline, vault)) in self.rounds.iter().enumerate() {
-            lines.push(transfer_line(index, "baseline", baseline));
-            lines.push(transfer_line(index, "vault", vault));
+        for (index, round) in self.rounds.iter().enumerate() {
+            lines.push(transfer_line(index, "baseline", &round.baseline));
+            if let Some(floor) = &round.floor {
+                lines.push(transfer_line(index, "floor", floor));
+            }
+            lines.push(transfer_line(index, "vault", &round.vault));
         }
-        let ratios: Vec<f64> = self
-            .rounds
-            .iter()
-            .map(|(baseline, vault)| vault.cpu_s_per_gb / baseline.cpu_s_per_gb)
-            .collect();
+        let ratios = self.ratios(|round| Some((&round.vault, &round.baseline)));
         lines.push(format!("ratios: {}", listed(&ratios)));
         lines.push(verdict(median(&ratios), self.goal, "CPU ratio"));
+        let of_floor = self.ratios(|round| Some((round.floor.as_ref()?, &round.baseline)));
+        let to_floor = self.ratios(|round| Some((&round.vault, round.floor.as_ref()?)));
+        if let (Some(of), Some(to)) = (median(&of_floor), median(&to_floor)) {
+            lines.push(format!("floor / baseline: {} ({of:.3})", listed(&of_floor)));
+            lines.push(format!("vault / floor: {} ({to:.3})", listed(&to_floor)));
+        }
         let met = if self.anonymous_kib_max < ANONYMOUS_KIB_GOAL {
             "met"
         } else {
@@ -220,6 +278,41 @@ impl Bulk {
             self.anonymous_kib_before, self.anonymous_kib_max
         ));
         lines
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        let ratio = |name: String, goal, rounds| Figure {
+            name,
+            unit: "×".to_owned(),
+            goal,
+            rounds,
+        };
+        let direction = &self.direction;
+        let mut figures = vec![ratio(
+            direction.clone(),
+            Some(self.goal),
+            self.ratios(|round| Some((&round.vault, &round.baseline))),
+        )];
+        let to_floor = self.ratios(|round| Some((&round.vault, round.floor.as_ref()?)));
+        if !to_floor.is_empty() {
+            let name = format!("{direction}, against the least that storing costs");
+            figures.push(ratio(name, None, to_floor));
+        }
+        figures.push(Figure {
+            name: format!("anonymous memory, {direction}"),
+            unit: "MiB".to_owned(),
+            goal: Some(crate::stats::float(ANONYMOUS_KIB_GOAL) / 1024.0),
+            rounds: vec![crate::stats::float(self.anonymous_kib_max) / 1024.0],
+        });
+        figures
+    }
+
+    /// CPU of the first transfer over that of the second, in the rounds that have both.
+    fn ratios(&self, of: impl Fn(&BulkRound) -> Option<(&Transfer, &Transfer)>) -> Vec<f64> {
+        let pairs = self.rounds.iter().filter_map(of);
+        pairs
+            .map(|(over, under)| over.cpu_s_per_gb / under.cpu_s_per_gb)
+            .collect()
     }
 }
 

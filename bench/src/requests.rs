@@ -138,7 +138,7 @@ fn echo_lanes(sessions: &Sessions, address: std::net::SocketAddr, connections: u
 }
 
 /// Baseline, vault, baseline, vault, ... until enough pairs are free of failures.
-async fn interleave(
+pub(crate) async fn interleave(
     settings: &Settings,
     mut requests: Requests,
     baseline: &Target,

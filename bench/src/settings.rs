@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// What to measure.
-#[derive(Subcommand, Clone, Copy, PartialEq, Eq)]
+#[derive(Subcommand, Clone, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// CPU of detokenize against the echo server.
     Detokenize {
@@ -48,8 +48,21 @@ pub(crate) enum Scenario {
     S3List,
     /// CPU and anonymous memory of one large multipart upload and download.
     S3Bulk,
+    /// Time from starting the vault to its first answers.
+    Start,
+    /// Memory of a vault that has nothing to do, also after a crowd has gone.
+    Idle,
+    /// Bytes of the program.
+    Size,
+    /// CPU of detokenize and tokenize against another program's read and write (`--peer`).
+    Peer,
     /// All of them.
     All,
+    /// Draws the figures that an earlier run wrote with `--out`, as SVG on standard output.
+    Plot {
+        /// What that run wrote.
+        figures: PathBuf,
+    },
 }
 
 /// The vault's `audit.durability`.
@@ -80,6 +93,9 @@ pub(crate) struct Options {
     /// The `strongroom-bench-baseline` program [default: beside this program].
     #[arg(long, global = true)]
     pub(crate) baseline: Option<PathBuf>,
+    /// `RustyVault`'s program, for the scenario of that name.
+    #[arg(long, global = true)]
+    pub(crate) peer: Option<PathBuf>,
     /// A directory on a real disk, in which the vaults' data is made and removed again.
     #[arg(long, global = true, default_value = ".")]
     pub(crate) dir: PathBuf,
@@ -133,6 +149,8 @@ pub(crate) struct Settings {
     pub(crate) vault: PathBuf,
     /// The bare servers' program.
     pub(crate) baseline: PathBuf,
+    /// See [`Options::peer`].
+    pub(crate) peer: Option<PathBuf>,
     /// An existing directory on a real disk.
     pub(crate) dir: PathBuf,
     /// See [`Options::keep`].
@@ -171,6 +189,7 @@ impl Settings {
         let mut settings = Self {
             vault: program(options.vault.as_deref(), "strongroom")?,
             baseline: program(options.baseline.as_deref(), "strongroom-bench-baseline")?,
+            peer: options.peer.clone(),
             dir: real_disk(&options.dir)?,
             keep: options.keep,
             data: options.data.clone(),

@@ -147,7 +147,20 @@ impl Vault {
         self.starting(strace, logs).run_traced()
     }
 
-    fn starting(&self, mut command: Command, logs: &Path) -> Start {
+    /// What serves it, its API at this address.
+    pub(crate) fn command(&self, api: SocketAddr) -> Command {
+        self.serving(Command::new(&self.program), &api.to_string())
+    }
+
+    fn starting(&self, command: Command, logs: &Path) -> Start {
+        Start {
+            command: self.serving(command, "127.0.0.1:0"),
+            directory: logs.to_owned(),
+            name: "vault",
+        }
+    }
+
+    fn serving(&self, mut command: Command, api: &str) -> Command {
         let path = ["PATH", "/usr/local/bin:/usr/bin:/bin"];
         command
             .arg("serve")
@@ -155,16 +168,12 @@ impl Vault {
             .arg(self.directory.join("strongroom.toml"))
             .env_clear()
             .env(path[0], path[1])
-            .env("STRONGROOM__API__LISTEN", "127.0.0.1:0")
+            .env("STRONGROOM__API__LISTEN", api)
             .env("STRONGROOM__S3__LISTEN", "127.0.0.1:0");
         if let Some(durability) = self.durability {
             command.env("STRONGROOM__AUDIT__DURABILITY", durability.as_str());
         }
-        Start {
-            command,
-            directory: logs.to_owned(),
-            name: "vault",
-        }
+        command
     }
 
     /// Has at least `records` tokenized by the sessions, and says how long it took.

@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod clock;
+mod contract;
 pub mod http;
 pub mod issuer;
 pub mod jwt;

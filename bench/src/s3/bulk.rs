@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 
-use crate::bulk::{GOAL, bare_request, bare_streams, measured};
+use crate::bulk::{BareStreams, GOAL, measured};
 use crate::memory::Memory;
-use crate::report::Bulk;
+use crate::report::{Bulk, BulkRound};
 use crate::settings::Settings;
 use crate::stream::Content;
 use crate::vault::{Vault, Workspace};
@@ -26,7 +26,7 @@ pub(crate) fn bulk(settings: &Settings) -> anyhow::Result<[Bulk; 2]> {
     configure(&vault, &["bench"])?;
     let server = vault.start(&workspace.path)?;
     let account = Account::new(server.address("s3")?);
-    let bare = bare_streams(settings, &workspace)?;
+    let bare = BareStreams::start(settings, &workspace)?;
     let bytes = settings.bulk_bytes;
     let part_bytes = if settings.smoke {
         PART_BYTES_MIN
@@ -38,17 +38,24 @@ pub(crate) fn bulk(settings: &Settings) -> anyhow::Result<[Bulk; 2]> {
     let mut rounds = (Vec::new(), Vec::new());
     for round in 1..=settings.rounds {
         out::note(&format!("s3-bulk, round {round} of {}", settings.rounds));
-        let sink = bare_request(&bare, "PUT", "/sink")?;
-        let bare_up = measured(&bare, bytes, || sink.put(bytes).map(drop))?;
+        let baseline = bare.sink(bytes)?;
+        let floor = Some(bare.floor(bytes)?);
         // One name, so that each round but the first replaces an object.
         let path = "/bench/large";
-        let our_up = measured(&server, bytes, || upload(&account, path, bytes, part_bytes))?;
-        rounds.0.push((bare_up, our_up));
-        let source = bare_request(&bare, "GET", &format!("/source/{bytes}"))?;
-        let bare_down = measured(&bare, bytes, || source.get(bytes, Content::Zeros))?;
+        let vault = measured(&server, bytes, || upload(&account, path, bytes, part_bytes))?;
+        rounds.0.push(BulkRound {
+            baseline,
+            floor,
+            vault,
+        });
+        let baseline = bare.source(bytes)?;
         let download = account.request("GET", path, "", Keyed::Yes);
-        let our_down = measured(&server, bytes, || download.get(bytes, Content::Pattern))?;
-        rounds.1.push((bare_down, our_down));
+        let vault = measured(&server, bytes, || download.get(bytes, Content::Pattern))?;
+        rounds.1.push(BulkRound {
+            baseline,
+            floor: None,
+            vault,
+        });
     }
     let most = memory.end(before)?;
     bare.stop()?;

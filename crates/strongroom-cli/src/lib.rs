@@ -33,6 +33,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use strongroom_core::UnixMillis;
 
+/// glibc's keeps the memory of ten thousand connections for good, and each later crowd adds to it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A self-hosted tokenization vault: give it a value, keep a token.
 #[derive(Parser)]
 #[command(

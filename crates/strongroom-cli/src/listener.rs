@@ -2,6 +2,7 @@
 
 mod crowd;
 mod exchange;
+mod waiting;
 
 pub(crate) use exchange::Unreadable;
 
@@ -21,15 +22,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom_api::{ClientNetwork, Connection, Proxies};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
+use waiting::Waiting;
 
 /// How long to wait after accepting failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel may hold for us until they are accepted; it has a limit of its own
+/// (`net.core.somaxconn`). It forgets those beyond without telling their clients, and the usual 128
+/// are a moment's on a busy machine.
+const QUEUE: u32 = 4_096;
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +55,8 @@ pub(crate) struct Limits {
     pub(crate) write_idle_max: Duration,
     /// Most bytes that a connection reads ahead, a header included.
     pub(crate) read_ahead_bytes: usize,
-    /// Connections at a time; more wait in the kernel's queue.
+    /// Connections at a time. For one more, the oldest that waits for a request is closed; where
+    /// none does, it waits.
     pub(crate) connections_max: usize,
     /// Of these, connections of one client network; more are closed. Trusted proxies and this
     /// machine itself are not counted.
@@ -77,8 +85,16 @@ pub(crate) struct Door {
 }
 
 /// Binds, and says which address it got.
-pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(listen).await?;
+pub(crate) fn bind(listen: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart does not wait for the last process's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    let listener = socket.listen(QUEUE)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
@@ -88,6 +104,7 @@ struct Seat<S> {
     service: S,
     limits: Limits,
     handshakes: Handshakes,
+    waiting: Waiting,
     unreadable: Option<Unreadable>,
     stop: watch::Receiver<bool>,
 }
@@ -107,11 +124,15 @@ pub(crate) async fn accept<S>(
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let clients = Clients::new(limits.connections_per_client_max);
     let handshakes = Handshakes::new(limits.handshakes_max);
+    let waiting = Waiting::default();
     loop {
         let next = async {
+            let accepted = door.tcp.accept().await;
+            if slots.available_permits() == 0 {
+                waiting.make_room();
+            }
             // The semaphore is never closed.
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, door.tcp.accept().await)
+            (Arc::clone(&slots).acquire_owned().await, accepted)
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
@@ -133,6 +154,7 @@ pub(crate) async fn accept<S>(
             service: open(connection),
             limits,
             handshakes: handshakes.clone(),
+            waiting: waiting.clone(),
             unreadable: door.unreadable.clone(),
             stop: stop.clone(),
         };
@@ -215,11 +237,14 @@ where
     let Seat {
         service,
         limits,
+        waiting,
         unreadable,
         mut stop,
         ..
     } = seat;
     let phase = Phase::new();
+    let member = waiting.enter(phase.clone());
+    let standing = phase.clone();
     let pace = Pace {
         header_time_max: limits.header_time_max,
         idle_max: limits.idle_max,
@@ -246,6 +271,15 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = member.asked() => {
+            tracing::debug!("closed: all of connections_max are taken");
+            if standing.in_header() {
+                return;
+            }
+            // An answer may still be on its way.
             connection.as_mut().graceful_shutdown();
             connection.await
         }

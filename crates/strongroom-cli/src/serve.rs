@@ -67,7 +67,7 @@ impl Serve {
         };
         let config = config::load_to_serve(&path, overrides, self.behind_proxy)?;
         let log = start_logging(&config)?;
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config)?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
         let admin = Admin::bind(&config)?;
         let notify = Notify::new(around.notify_socket.as_deref());

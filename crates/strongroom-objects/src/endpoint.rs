@@ -53,6 +53,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use turns::Turns;
 
 /// On every answer: a value must never run as a page of this origin, whatever its type says.
+const HEADER_TOO_LARGE: S3Error = S3Error::new(
+    400,
+    "RequestHeaderSectionTooLarge",
+    "Your request header section exceeds the maximum allowed request header section size.",
+);
+const NOT_HTTP: S3Error = S3Error::new(400, "BadRequest", "This is no HTTP request.");
 const GUARDS: [(HeaderName, HeaderValue); 4] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
@@ -195,6 +201,24 @@ async fn find_bucket(
         return Err(S3Error::ACCESS_DENIED);
     }
     Ok(bucket)
+}
+
+/// A whole answer in place of one that the HTTP library gives to what it cannot read: status 400,
+/// 414 or 431, and no body. Clients read a code out of every refusal.
+pub fn unreadable(status: u16) -> Vec<u8> {
+    let error = match status {
+        414 | 431 => HEADER_TOO_LARGE,
+        _ => NOT_HTTP,
+    };
+    let request_id = random_hex::<8>();
+    let xml = error.xml(&request_id);
+    format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/xml\r\n\
+         x-content-type-options: nosniff\r\nx-amz-request-id: {request_id}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{xml}",
+        xml.len()
+    )
+    .into_bytes()
 }
 
 async fn handle(State(store): State<Arc<Embedded>>, request: Request) -> Response {

@@ -17,6 +17,7 @@ mod store;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
+pub use endpoint::unreadable;
 pub use presign::{Presigned, Presigner};
 pub use snapshot::ObjectsSnapshot;
 

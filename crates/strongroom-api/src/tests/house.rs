@@ -126,6 +126,7 @@ fn config() -> ApiConfig {
         uri_bytes_max: 10 * 1024,
         requests_max: 100,
         queue_time_max: Duration::from_secs(5),
+        docs: true,
         simple: Simple::Absent,
     }
 }

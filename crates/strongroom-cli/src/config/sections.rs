@@ -46,6 +46,7 @@ pub(crate) struct Config {
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) docs: bool,
     pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
     pub(crate) hsts_max_age: Span,
@@ -245,6 +246,7 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            docs: true,
             host_names: Vec::new(),
             tls: None,
             hsts_max_age: HSTS_MAX_AGE,

@@ -50,6 +50,16 @@ impl Phase {
         self.set(Stand::Serving);
     }
 
+    /// Whether nothing would be lost by an end but a header that is not whole.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.get(), Stand::Idle | Stand::Header)
+    }
+
+    /// Whether a header is under way or the first one has not begun.
+    pub(crate) fn in_header(&self) -> bool {
+        self.get() == Stand::Header
+    }
+
     /// The body of an answer, whose end is the end of its request.
     pub(crate) fn answer<B>(&self, body: B) -> Answered<B> {
         Answered {
@@ -275,7 +285,7 @@ fn bodiless_refusal(bytes: &[u8]) -> Option<u16> {
     let (digits, _) = rest.split_at_checked(2)?;
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     let is_whole = bytes.ends_with(b"\r\n\r\n");
-    let is_empty = has(b"\r\ncontent-length: 0\r\n") && !has(b"\r\nx-request-id: ");
+    let is_empty = has(b"\r\ncontent-length: 0\r\n") && !has(b"request-id: ");
     let status = std::str::from_utf8(digits).ok()?.parse::<u16>().ok()?;
     (is_whole && is_empty).then_some(400 + status)
 }

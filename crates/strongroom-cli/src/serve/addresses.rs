@@ -43,7 +43,7 @@ pub(crate) struct Urls {
 }
 
 impl Listeners {
-    pub(super) async fn bind(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let (api, s3) = (&config.api, &config.s3);
         let open = |section, files: &Option<TlsSection>| {
             let pair = |files| Pair::new(section, files, |path| config.path(path), system_now);
@@ -53,8 +53,8 @@ impl Listeners {
         let api_tls = open("api.tls", &api.tls)?;
         let s3_tls = open("s3.tls", &s3.tls)?;
         Ok(Self {
-            api: bind("api.listen", api.listen, api_tls, api.public_url.as_ref()).await?,
-            s3: bind("s3.listen", s3.listen, s3_tls, s3.public_url.as_ref()).await?,
+            api: bind("api.listen", api.listen, api_tls, api.public_url.as_ref())?,
+            s3: bind("s3.listen", s3.listen, s3_tls, s3.public_url.as_ref())?,
         })
     }
 
@@ -68,15 +68,14 @@ impl Listeners {
     }
 }
 
-async fn bind(
+fn bind(
     key: &str,
     listen: SocketAddr,
     tls: Option<Tls>,
     public_url: Option<&String>,
 ) -> anyhow::Result<Bound> {
-    let (tcp, address) = listener::bind(listen)
-        .await
-        .with_context(|| format!("{key}: cannot listen on {listen}"))?;
+    let (tcp, address) =
+        listener::bind(listen).with_context(|| format!("{key}: cannot listen on {listen}"))?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = public_url.map_or_else(|| format!("{scheme}://{address}"), Clone::clone);
     Ok(Bound {

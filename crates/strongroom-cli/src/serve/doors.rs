@@ -56,13 +56,17 @@ impl Doors {
         let open_api = move |connection| {
             transport::strict(front.service(connection), connection, strict.clone())
         };
+        let s3_door = Door {
+            unreadable: Some(Arc::new(strongroom_objects::unreadable)),
+            ..self.s3
+        };
         let told = Arc::new(self.s3_told);
         let open_s3 =
             move |connection| transport::object_store(s3_router.clone(), &told, connection);
         let (stop, tasks) = (stopping.clone(), connections.clone());
         tokio::spawn(listener::accept(api_door, open_api, stop, tasks));
         let (stop, tasks) = (stopping.clone(), connections.clone());
-        tokio::spawn(listener::accept(self.s3, open_s3, stop, tasks));
+        tokio::spawn(listener::accept(s3_door, open_s3, stop, tasks));
     }
 }
 
@@ -94,6 +98,7 @@ pub(super) fn api_config(config: &Config, bound: &Bound) -> anyhow::Result<ApiCo
         uri_bytes_max: api.uri_bytes_max.as_usize(),
         requests_max: api.requests_max,
         queue_time_max: api.queue_time_max.0,
+        docs: api.docs,
         simple: if config.simple.enabled {
             Simple::Served
         } else {

@@ -1,17 +1,20 @@
 //! What the vault is measured against: the least an HTTP server can do on the same stack.
 //!
 //! `echo` is one POST route behind `axum::serve`, JSON in and out, no layers. `bulk` takes and
-//! gives streams through AES-256-GCM in 64 KiB chunks and touches no disk. It must not know
-//! the vault.
+//! gives streams through AES-256-GCM in 64 KiB chunks and touches no disk, but for `/floor`, which
+//! keeps what it takes. It must not know the vault.
+
+mod floor;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Path as RoutePath;
+use axum::extract::{Path as RoutePath, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -39,8 +42,12 @@ struct Arguments {
 enum Server {
     /// One POST route, JSON in and out.
     Echo,
-    /// PUT /sink seals and forgets, GET /source/BYTES opens and sends.
-    Bulk,
+    /// PUT /sink seals and forgets, PUT /floor seals and stores, GET /source/BYTES opens and sends.
+    Bulk {
+        /// The file that PUT /floor makes; it must not be there.
+        #[arg(long)]
+        floor: PathBuf,
+    },
 }
 
 /// The body of a detokenize request, and of the echo's answer.
@@ -64,9 +71,11 @@ async fn main() -> anyhow::Result<()> {
     }
     let router = match arguments.server {
         Server::Echo => Router::new().route("/echo", post(echo)),
-        Server::Bulk => Router::new()
+        Server::Bulk { floor } => Router::new()
             .route("/sink", put(sink))
-            .route("/source/{bytes}", get(source)),
+            .route("/floor", put(store))
+            .route("/source/{bytes}", get(source))
+            .with_state(floor.into()),
     };
     axum::serve(listener, router)
         .await
@@ -105,6 +114,17 @@ fn nonce(chunk: u64) -> Nonce {
 
 async fn sink(body: Body) -> StatusCode {
     match seal_all(body).await {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn store(State(path): State<Arc<Path>>, body: Body) -> StatusCode {
+    let stored = match key() {
+        Some(key) => floor::store(&path, key, body).await,
+        None => None,
+    };
+    match stored {
         Some(_) => StatusCode::OK,
         None => StatusCode::INTERNAL_SERVER_ERROR,
     }
