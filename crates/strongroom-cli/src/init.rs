@@ -53,8 +53,8 @@ fn farewell(dir: &Path) -> String {
            {dir}/data/keyring          opens the records\n\
          Back up as well, with the application's secrets:\n  \
            {dir}/application.key.pem   speaks for the application\n\
-         And, as often as values matter:\n  \
-           {dir}/data                  records, objects, audit log\n\
+         And all the rest, as often as values matter, also while it serves:\n  \
+           strongroom --config {dir}/strongroom.toml backup BACKUP\n\
          \n\
          Whoever loses the master key or the keyring loses every value in the vault, for ever.\n"
     )

@@ -236,9 +236,7 @@ mod tests {
         let line = vec![b'x'; QUEUE_BYTES_MAX];
         lines.make_writer().write_all(&line).unwrap();
         lines.make_writer().write_all(b"one more\n").unwrap();
-        assert_eq!(
-            (shared.lock().lines.len(), shared.lock().lost),
-            (QUEUE_BYTES_MAX, 1)
-        );
+        let queue = shared.lock();
+        assert_eq!((queue.lines.len(), queue.lost), (QUEUE_BYTES_MAX, 1));
     }
 }

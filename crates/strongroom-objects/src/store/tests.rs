@@ -3,6 +3,7 @@
 mod damage;
 mod model;
 mod recovery;
+mod snapshot;
 mod uploads;
 
 use super::*;

@@ -524,3 +524,52 @@ fn debug_and_errors_show_no_bytes() {
         "the record store failed"
     );
 }
+
+#[tokio::test]
+async fn a_snapshot_is_of_its_instant_while_writes_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for number in 0..50 {
+        let inserted = store.insert(id(number), row(1, vec![7; 3000])).await;
+        assert_eq!(inserted.unwrap(), Insert::Inserted);
+    }
+    let snapshot = store.snapshot().unwrap();
+    for number in 50..100 {
+        let inserted = store.insert(id(number), row(1, vec![8; 3000])).await;
+        assert_eq!(inserted.unwrap(), Insert::Inserted);
+        let deleted = store.delete(id(number - 50), 1).await;
+        assert_eq!(deleted.unwrap(), Swap::Swapped);
+    }
+    assert_eq!(snapshot.format().unwrap(), schema::FORMAT.version);
+    let path = directory.path().join("copy.db");
+    let bytes = snapshot.bytes().unwrap();
+    snapshot.copy_to(&path, || true).unwrap();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!(
+        (metadata.len(), metadata.permissions().mode() & 0o777),
+        (bytes, 0o600)
+    );
+    store.close().await.unwrap();
+
+    let copy = Sqlite::open(SqliteConfig::new(&path)).unwrap();
+    let rows = copy.scan(None, 1000).await.unwrap();
+    assert_eq!(rows.len(), 50);
+    assert!(rows.iter().all(|(_, row)| row.outer == [7; 3000]));
+    copy.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_ends_when_it_is_told_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for number in 0..500 {
+        let _ = store
+            .insert(id(number), row(1, vec![7; 3000]))
+            .await
+            .unwrap();
+    }
+    let snapshot = store.snapshot().unwrap();
+    let stopped = snapshot.copy_to(&directory.path().join("copy.db"), || false);
+    assert!(matches!(stopped, Err(Error::Closed)));
+    store.close().await.unwrap();
+}

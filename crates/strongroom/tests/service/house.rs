@@ -119,7 +119,7 @@ pub(crate) struct Ground {
 /// The open vault.
 pub(crate) struct House {
     pub(crate) ground: Ground,
-    pub(crate) vault: Vault,
+    pub(crate) vault: Arc<Vault>,
     /// Stands between the vault and its record store, and lets writes fail on demand.
     pub(crate) records: Arc<Faulty>,
     pub(crate) objects: Arc<Embedded>,
@@ -194,7 +194,7 @@ impl Ground {
             rules: self.rules,
         });
         Ok(House {
-            vault: vault.await?,
+            vault: Arc::new(vault.await?),
             records,
             objects,
             log,

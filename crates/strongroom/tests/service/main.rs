@@ -12,6 +12,7 @@ mod metadata;
 mod policy;
 mod races;
 mod refusal;
+mod restore;
 mod revoked;
 mod simple;
 mod sweep;
