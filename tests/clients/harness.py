@@ -126,6 +126,7 @@ class Vault:
             STRONGROOM__S3__ACCESS_KEY_ID=self.access_key_id,
             STRONGROOM__S3__SECRET_ACCESS_KEY_FILE=secret_file,
             STRONGROOM__S3__CORS_ORIGINS='["https://app.example"]',
+            STRONGROOM__SIMPLE__ENABLED="true",
             STRONGROOM__LOG__LEVEL=self.log_level)
         with open(os.path.join(self.traces, "serve.log"), "wb") as log:
             self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Runs the client tests against the real binary: API, S3 by boto3, curl, command line.
+"""Runs the client tests against the real binary: API, Simple Tokenizer, S3 by boto3, curl, command line.
 
     run.py --binary BIN [--out DIR]
 
@@ -19,6 +19,7 @@ import test_api
 import test_cli
 import test_curl
 import test_s3
+import test_simple
 from harness import Checks, Marks, Vault
 
 
@@ -26,7 +27,7 @@ def run(binary, out):
     """Returns (passed, failed)."""
     checks, marks = Checks(), Marks(os.path.join(out, "marks"))
     with Vault(binary, out, marks) as vault:
-        for module in (test_api, test_s3, test_curl, test_cli):
+        for module in (test_api, test_simple, test_s3, test_curl, test_cli):
             checks.run_all(module, vault)
         for name, row in test_s3.rows(vault):
             checks.run(f"s3 row {name}", row)

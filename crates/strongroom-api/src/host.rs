@@ -5,10 +5,14 @@
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Names that always reach this machine alone; nobody else can rebind them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Longest name (RFC 1035 §2.3.4), and longest port.
+const NAME_BYTES_MAX: usize = 253;
+const PORT_BYTES_MAX: usize = 5;
 
 /// The names of one listener.
 #[derive(Debug, Clone)]
@@ -40,14 +44,14 @@ impl HostNames {
             IpAddr::V4(ip) => Some(ip.to_string()),
             IpAddr::V6(ip) => Some(format!("[{ip}]")),
         };
-        let mut names = Vec::new();
+        let mut names: Vec<Box<str>> = Vec::new();
         for text in std::iter::once(authority)
             .chain(listen.as_deref())
             .chain(more.iter().map(String::as_str))
             .chain(LOOPBACK)
         {
             let name = name_of(text.as_bytes()).ok_or_else(|| BadHostName(text.to_owned()))?;
-            if !names.iter().any(|known: &Box<str>| matches(known, name)) {
+            if !names.iter().any(|known| matches(known, name)) {
                 names.push(String::from_utf8_lossy(name).to_ascii_lowercase().into());
             }
         }
@@ -90,7 +94,7 @@ fn matches(known: &str, name: &[u8]) -> bool {
 
 /// The name without its port; `None` for what is no `name`, `name:port` or `[address]:port`.
 fn name_of(host: &[u8]) -> Option<&[u8]> {
-    let is_port = |text: &[u8]| text.len() <= 5 && text.iter().all(u8::is_ascii_digit);
+    let is_port = |text: &[u8]| text.len() <= PORT_BYTES_MAX && text.iter().all(u8::is_ascii_digit);
     let end = if host.first() == Some(&b'[') {
         host.iter().position(|byte| *byte == b']')? + 1
     } else {
@@ -100,15 +104,12 @@ fn name_of(host: &[u8]) -> Option<&[u8]> {
     };
     let (name, rest) = host.split_at(end);
     let port_is_good = rest.is_empty() || (rest[0] == b':' && is_port(&rest[1..]));
-    let name_is_good = match name.strip_prefix(b"[") {
-        Some(inner) => {
-            let inner = std::str::from_utf8(inner.strip_suffix(b"]")?).ok()?;
-            inner.parse::<std::net::Ipv6Addr>().is_ok()
-        }
-        None => {
-            let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-            !name.is_empty() && name.len() <= 253 && name.iter().all(is_named)
-        }
+    let name_is_good = if let Some(inner) = name.strip_prefix(b"[") {
+        let inner = std::str::from_utf8(inner.strip_suffix(b"]")?).ok()?;
+        inner.parse::<Ipv6Addr>().is_ok()
+    } else {
+        let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.iter().all(is_named)
     };
     (port_is_good && name_is_good).then_some(name)
 }

@@ -8,7 +8,7 @@ pub(crate) use exchange::Unreadable;
 use crate::tls::Tls;
 use axum::body::Body;
 use axum::response::Response;
-use crowd::{Clients, Handshakes};
+use crowd::{Clients, Handshakes, Place};
 use exchange::{Exchange, Pace, Phase};
 use http::Request;
 use hyper::body::Incoming;
@@ -16,7 +16,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,9 +155,9 @@ impl Door {
     }
 
     /// Where a connection is counted, if it may stay.
-    fn place(&self, clients: &Clients, connection: Connection) -> Option<Option<crowd::Place>> {
+    fn place(&self, clients: &Clients, connection: Connection) -> Option<Place> {
         if connection.proxied {
-            return Some(None);
+            return Some(Place::uncounted());
         }
         let network = ClientNetwork::of(connection.peer);
         if self.peers == Peers::Proxies {
@@ -166,13 +165,13 @@ impl Door {
             return None;
         }
         if connection.peer.is_loopback() {
-            return Some(None);
+            return Some(Place::uncounted());
         }
         let place = clients.enter(network);
         if place.is_none() {
             tracing::debug!(%network, "closed: connections_per_client_max are open");
         }
-        place.map(Some)
+        place
     }
 }
 
@@ -224,22 +223,22 @@ where
     let pace = Pace {
         header_time_max: limits.header_time_max,
         idle_max: limits.idle_max,
-        header_bytes_max: limits.header_bytes_max,
     };
-    let stream = Exchange::new(stream, phase.clone(), pace, unreadable);
+    let stream = Exchange::new(stream, phase.clone(), pace, unreadable, stop.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         phase.serving();
-        let answering = answered(service.clone(), request.map(Body::new));
+        let answering = service.clone().oneshot(request.map(Body::new));
         let phase = phase.clone();
         async move {
-            let response = answering.await;
+            let Ok(response) = answering.await;
             Ok::<_, Infallible>(response.map(|body| phase.answer(body)))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The stream has limits of its own.
-        .header_read_timeout(None)
+        // The stream has limits of its own, which are looked at when something is read; this one
+        // makes the library read when it has answered.
+        .header_read_timeout(limits.idle_max + limits.header_time_max)
         .max_header_size(limits.header_bytes_max)
         .max_buf_size(limits.read_ahead_bytes)
         .serve_connection(TokioIo::new(stream), service);
@@ -254,16 +253,6 @@ where
     if let Err(error) = ended {
         // Clients cut connections all day, and an object that fails authentication cuts its own.
         tracing::debug!(%error, "connection ended early");
-    }
-}
-
-fn answered<S>(service: S, request: Request<Body>) -> impl Future<Output = Response>
-where
-    S: Service<Request<Body>, Response = Response, Error = Infallible>,
-{
-    async move {
-        let Ok(response) = service.oneshot(request).await;
-        response
     }
 }
 

@@ -1,6 +1,7 @@
 //! `strongroom serve`: config → open → serve, readable in one function.
 
 mod addresses;
+mod doors;
 mod key_sources;
 
 pub(crate) use addresses::Urls;
@@ -11,30 +12,26 @@ use crate::backup::source::Source;
 use crate::client::Surroundings;
 use crate::config::{self, Config};
 use crate::dev::DevVault;
-use crate::listener::{self, Door, Limits, Peers, Unreadable};
 use crate::log_file::LogFile;
 use crate::notify::Notify;
 use crate::process::start_logging;
 use crate::stores::{self, Stores};
 use crate::system_now;
-use crate::transport::{self, Told};
-use addresses::{Bound, Listeners, write_ready_file};
-use anyhow::Context;
+use addresses::{Listeners, write_ready_file};
 use clap::Args;
+use doors::Doors;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Rules, Vault};
-use strongroom_api::{Api, ApiConfig, Front, Origin, Simple};
+use strongroom_api::Api;
 use strongroom_core::stream::RUN_BYTES_MAX;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-/// Values are read in larger pieces than headers, which costs fewer system calls.
-const S3_READ_AHEAD_BYTES: usize = 384 * 1024;
 /// Longest time from the start to the first sweep.
 const FIRST_SWEEP: Duration = Duration::from_mins(1);
 
@@ -133,18 +130,19 @@ async fn serve(
         Arc::clone(&opened.vault),
         Arc::clone(&keys),
         Arc::clone(&opened.clock),
-        api_config(config, &listeners.api)?,
+        doors::api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
 
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
-    let doors = Doors {
-        behind_proxy: begun.behind_proxy,
-        stopping: stopping.clone(),
-        connections: connections.clone(),
-    };
-    doors.open(config, listeners, api, opened.objects.router())?;
+    let doors = Doors::new(config, begun.behind_proxy, listeners)?;
+    doors.open(
+        Arc::new(api),
+        opened.objects.router(),
+        &stopping,
+        &connections,
+    );
     let mut background = JoinSet::new();
     let clock = Arc::clone(&opened.clock);
     background.spawn(async move { keys.run(&*clock).await });
@@ -177,60 +175,6 @@ async fn serve(
         let _ = admin.await;
     }
     opened.close().await
-}
-
-/// How connections are taken.
-struct Doors {
-    behind_proxy: bool,
-    stopping: watch::Receiver<bool>,
-    connections: TaskTracker,
-}
-
-impl Doors {
-    /// Accepts connections on both listeners from now on.
-    fn open(
-        self,
-        config: &Config,
-        listeners: Listeners,
-        api: Api,
-        s3_router: axum::Router,
-    ) -> anyhow::Result<()> {
-        let front = Arc::new(Front::new(Arc::new(api)));
-        let api_told = told(
-            &listeners.api,
-            &config.api.host_names,
-            config.api.hsts_max_age,
-        )?;
-        let s3_told = told(&listeners.s3, &config.s3.host_names, config.s3.hsts_max_age)?;
-        let strict = api_told.strict;
-        let unreadable = Arc::clone(&front);
-        let unreadable: Unreadable = Arc::new(move |status| unreadable.unreadable(status));
-        let api_door = door(listeners.api, api_limits(config), config, self.behind_proxy)?;
-        let api_door = Door {
-            unreadable: Some(unreadable),
-            ..api_door
-        };
-        let s3_door = door(listeners.s3, s3_limits(config), config, self.behind_proxy)?;
-        let open = move |connection| {
-            transport::strict(front.service(connection), connection, strict.clone())
-        };
-        tokio::spawn(listener::accept(
-            api_door,
-            open,
-            self.stopping.clone(),
-            self.connections.clone(),
-        ));
-        let s3_told = Arc::new(s3_told);
-        let open =
-            move |connection| transport::object_store(s3_router.clone(), &s3_told, connection);
-        tokio::spawn(listener::accept(
-            s3_door,
-            open,
-            self.stopping,
-            self.connections,
-        ));
-        Ok(())
-    }
 }
 
 /// Ctrl-C, or a polite request to end.
@@ -286,75 +230,5 @@ pub(crate) fn rules(config: &Config) -> Rules {
         object_bytes_max: config.s3.object_bytes_max.0.min(RUN_BYTES_MAX),
         token_life_ms: config.tokens.lifetime.millis(),
         claim_grace_ms: config.sweep.claim_grace.millis(),
-    }
-}
-
-fn told(bound: &Bound, more: &[String], strict_for: config::Span) -> anyhow::Result<Told> {
-    Ok(Told::new(bound.names(more)?, strict_for.0))
-}
-
-fn door(bound: Bound, limits: Limits, config: &Config, behind_proxy: bool) -> anyhow::Result<Door> {
-    let is_open = bound.tls.is_none() && !bound.address.ip().is_loopback();
-    Ok(Door {
-        peers: if is_open && behind_proxy {
-            Peers::Proxies
-        } else {
-            Peers::All
-        },
-        tcp: bound.tcp,
-        tls: bound.tls,
-        limits,
-        proxies: config::proxies(config)?,
-        unreadable: None,
-    })
-}
-
-fn api_config(config: &Config, bound: &Bound) -> anyhow::Result<ApiConfig> {
-    let api = &config.api;
-    Ok(ApiConfig {
-        own_origin: Origin::of(&bound.url).context("api.public_url")?,
-        body_bytes_max: api.body_bytes_max.as_usize(),
-        body_time_max: api.body_time_max.0,
-        host_names: bound.names(&api.host_names)?,
-        proxies: config::proxies(config)?,
-        headers_max: api.headers_max,
-        uri_bytes_max: api.uri_bytes_max.as_usize(),
-        requests_max: api.requests_max,
-        queue_time_max: api.queue_time_max.0,
-        simple: if config.simple.enabled {
-            Simple::Served
-        } else {
-            Simple::Absent
-        },
-    })
-}
-
-fn api_limits(config: &Config) -> Limits {
-    let api = &config.api;
-    Limits {
-        handshake_time_max: api.handshake_time_max.0,
-        handshakes_max: api.handshakes_max,
-        header_time_max: api.header_time_max.0,
-        header_bytes_max: api.header_bytes_max.as_usize(),
-        idle_max: api.idle_max.0,
-        write_idle_max: api.write_idle_max.0,
-        read_ahead_bytes: api.header_bytes_max.as_usize(),
-        connections_max: api.connections_max,
-        connections_per_client_max: api.connections_per_client_max,
-    }
-}
-
-fn s3_limits(config: &Config) -> Limits {
-    let s3 = &config.s3;
-    Limits {
-        handshake_time_max: s3.handshake_time_max.0,
-        handshakes_max: s3.handshakes_max,
-        header_time_max: s3.header_time_max.0,
-        header_bytes_max: s3.header_bytes_max.as_usize(),
-        idle_max: s3.idle_max.0,
-        write_idle_max: s3.write_idle_max.0,
-        read_ahead_bytes: S3_READ_AHEAD_BYTES,
-        connections_max: s3.connections_max,
-        connections_per_client_max: s3.connections_per_client_max,
     }
 }

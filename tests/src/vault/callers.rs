@@ -33,7 +33,8 @@ pub struct Signed {
 }
 
 impl Signed {
-    fn new(url: &str, headers: &Value) -> Self {
+    /// From the members of an answer.
+    pub fn new(url: &str, headers: &Value) -> Self {
         let at = url.find("://").map_or(0, |at| at + 3);
         let path = url[at..].find('/').expect("a URL has a path");
         let headers = headers.as_object().expect("headers are an object").iter();

@@ -11,7 +11,7 @@ use strongroom_tests::tls::{Certificate, TlsStream, presented, put, shake_hands}
 use strongroom_tests::{Answer, Authority, Request, Setup, Vault, eventually};
 
 /// A vault with TLS on both listeners, its certificate, and who issued that.
-fn start(setup: Setup) -> (Vault, Arc<Authority>, Certificate) {
+pub(crate) fn start(setup: Setup) -> (Vault, Arc<Authority>, Certificate) {
     let mut vault = setup.tls().make();
     let authority = Arc::new(Authority::default());
     let certificate = authority.issue();
@@ -134,7 +134,7 @@ fn begin(vault: &Vault, stream: &mut TlsStream) -> String {
 
 #[test]
 fn a_new_certificate_is_served_and_open_connections_stay() {
-    let (vault, authority, old) = start(Setup::new().set("API__HEADER_TIME_MAX", "60s"));
+    let (vault, authority, old) = start(Setup::new().set("API__HANDSHAKE_TIME_MAX", "60s"));
     let mut open = authority.connect(vault.api()).unwrap();
     assert_eq!(*presented(&open), old.der);
     let rest = begin(&vault, &mut open);
@@ -214,7 +214,7 @@ fn plain_http_and_nonsense_sent_to_a_tls_listener_end_without_harm() {
 
 #[test]
 fn half_open_handshakes_keep_nobody_out_and_are_ended() {
-    let (mut vault, authority, _) = start(Setup::new().set("API__HEADER_TIME_MAX", "2s"));
+    let (mut vault, authority, _) = start(Setup::new().set("API__HANDSHAKE_TIME_MAX", "2s"));
     let mut silent: Vec<_> = (0..40).map(|_| connect(vault.api()).unwrap()).collect();
     for stream in &mut silent[..20] {
         // The first bytes of a handshake record whose rest does not come.
@@ -231,9 +231,9 @@ fn half_open_handshakes_keep_nobody_out_and_are_ended() {
         assert!(ended.is_ok() || ended.unwrap_err().kind() == std::io::ErrorKind::ConnectionReset);
         assert!(rest.len() < 64);
     }
-    assert!(vault.log().contains("longer than header_time_max"));
+    assert!(vault.log().contains("longer than handshake_time_max"));
     // Nor does one keep the vault from stopping.
-    vault.set("API__HEADER_TIME_MAX", "60s");
+    vault.set("API__HANDSHAKE_TIME_MAX", "60s");
     vault.stop();
     vault.start_again();
     let _open = connect(vault.api()).unwrap();
@@ -295,9 +295,11 @@ fn the_expiry_of_a_certificate_is_told() {
     }
 }
 
-/// A vault that a proxy would reach at addresses beyond loopback.
+/// A vault that a proxy would reach at addresses beyond loopback; this machine is the proxy.
 fn proxied() -> Setup {
     Setup::new()
+        .set("TRUSTED_PROXIES", r#"["127.0.0.1"]"#)
+        .set("API__HOST_NAMES", r#"["0.0.0.0"]"#)
         .set("API__LISTEN", "0.0.0.0:0")
         .set("S3__LISTEN", "0.0.0.0:0")
         .set("API__PUBLIC_URL", "https://vault.example.org")

@@ -307,6 +307,9 @@ fn what_is_no_http_ends_its_own_connection_and_nothing_else() {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             if let Ok(answer) = Answer::read(&mut stream, false) {
                 assert!((400..500).contains(&answer.status), "{}", answer.status);
+                if address == vault.api() {
+                    assert!(answer.json()["error"]["name"].is_string());
+                }
             }
         }
     }

@@ -182,6 +182,20 @@ impl Node {
         (node, shown)
     }
 
+    /// The innermost table or list that the path leads into, but the document itself.
+    pub(super) fn nearest(&self, path: &str) -> Option<&Self> {
+        let mut parts = path.split(['.', ' ']);
+        let first = self.child(parts.next()?)?;
+        let mut nearest = first;
+        for part in parts {
+            match nearest.child(part) {
+                Some(node) => nearest = node,
+                None => break,
+            }
+        }
+        Some(nearest)
+    }
+
     fn child(&self, part: &str) -> Option<&Self> {
         match &self.kind {
             Kind::Table(entries) => {

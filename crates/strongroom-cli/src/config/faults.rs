@@ -192,10 +192,11 @@ impl Checks {
             if spoilt || (!whole && found.len() > 1) {
                 continue;
             }
-            // A default that conflicts with what was written is told where that stands.
-            let origin = found
-                .iter()
-                .find_map(|(node, _)| Some(node.as_ref()?.origin.clone()));
+            // A default that conflicts with what was written is told where that stands; what is
+            // missing, where its table begins.
+            let written = found.iter().find_map(|(node, _)| *node);
+            let table = broken.keys.first().and_then(|key| root.nearest(key));
+            let origin = written.or(table).map(|node| node.origin.clone());
             let path = found
                 .into_iter()
                 .next()

@@ -14,9 +14,13 @@ pub(super) struct Clients {
 }
 
 /// One connection of a network, until it is dropped.
-pub(super) struct Place {
-    clients: Clients,
-    network: ClientNetwork,
+pub(super) struct Place(Option<(Clients, ClientNetwork)>);
+
+impl Place {
+    /// Of a network that has no share.
+    pub(super) fn uncounted() -> Self {
+        Self(None)
+    }
 }
 
 impl Clients {
@@ -35,20 +39,20 @@ impl Clients {
             return None;
         }
         *count += 1;
-        Some(Place {
-            clients: self.clone(),
-            network,
-        })
+        Some(Place(Some((self.clone(), network))))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = locked(&self.clients.counts);
-        if let Some(count) = counts.get_mut(&self.network) {
+        let Some((clients, network)) = &self.0 else {
+            return;
+        };
+        let mut counts = locked(&clients.counts);
+        if let Some(count) = counts.get_mut(network) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.network);
+                counts.remove(network);
             }
         }
     }

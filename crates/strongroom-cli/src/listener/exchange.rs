@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What is read and forgotten after the last answer, and for how long: a client that still sends
@@ -104,42 +105,47 @@ impl<B: Body + Unpin> Body for Answered<B> {
     }
 }
 
-/// Limits of one connection's headers.
+/// Limits between and before requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     /// Longest time for a header.
     pub(super) header_time_max: Duration,
     /// Longest silence between an answer and the next request.
     pub(super) idle_max: Duration,
-    /// Most bytes of a header that has not ended.
-    pub(super) header_bytes_max: usize,
 }
 
-/// The stream. It is read only when the HTTP library wants more.
+/// The stream.
 pub(super) struct Exchange<S> {
     stream: S,
     phase: Phase,
     pace: Pace,
     unreadable: Option<Unreadable>,
+    /// A vault that stops waits for nobody's last words.
+    stop: watch::Receiver<bool>,
     /// What the timer was set for.
     timed: Option<Stand>,
     timer: Pin<Box<Sleep>>,
-    header_bytes: usize,
     /// Written in place of what the library wants to write.
     instead: Option<(Vec<u8>, usize)>,
     lingered_bytes: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
-    pub(super) fn new(stream: S, phase: Phase, pace: Pace, unreadable: Option<Unreadable>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        phase: Phase,
+        pace: Pace,
+        unreadable: Option<Unreadable>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             stream,
             phase,
             pace,
             unreadable,
+            stop,
             timed: None,
             timer: Box::pin(sleep_until(Instant::now())),
-            header_bytes: 0,
             instead: None,
             lingered_bytes: 0,
         }
@@ -179,16 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Exchange<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let stand = self.phase.get();
-        if stand == Stand::Header && self.header_bytes >= self.pace.header_bytes_max {
-            let message = "a header is longer than header_bytes_max";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));
-        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let time_max = match stand {
             Stand::Serving | Stand::Lingering => {
                 self.timed = None;
-                self.header_bytes = 0;
                 return read;
             }
             Stand::Idle => self.pace.idle_max,
@@ -199,12 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Exchange<S> {
             let message = "no request came in time";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
         }
-        let count = buf.filled().len() - before;
-        if count > 0 && stand == Stand::Idle {
+        if stand == Stand::Idle && buf.filled().len() > before {
             self.phase.set(Stand::Header);
-            self.header_bytes = 0;
         }
-        self.header_bytes += count;
         read
     }
 }
@@ -263,7 +261,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Exchange<S> {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.phase.set(Stand::Lingering);
         }
-        ready!(self.poll_linger(cx));
+        if !*self.stop.borrow() {
+            ready!(self.poll_linger(cx));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -395,9 +395,9 @@ async fn a_request_by_a_foreign_name_is_refused_before_all_else() {
     let signed = world.presign_get(1);
     for method in ["GET", "OPTIONS", "PATCH"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = world.request(method, &signed, "");
-        request.extensions_mut().insert(crate::ForeignHost);
-        world.answer(request).await.is(421, "WrongHost");
+        let request = request(method, &signed).extension(crate::ForeignHost);
+        let request = request.body(Body::empty()).unwrap();
+        world.raw(request).await.is(421, "WrongHost");
     }
 }
 
