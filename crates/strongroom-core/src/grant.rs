@@ -77,6 +77,9 @@ impl Grant {
             purpose: reader.str()?.to_owned(),
         };
         reader.end()?;
+        if grant.purpose.len() > PURPOSE_BYTES_MAX {
+            return Err(Error::Malformed);
+        }
         Ok(grant)
     }
 }
@@ -258,6 +261,16 @@ mod tests {
         for len in 0..row.len() {
             assert!(seal().open(&RECORD, &SESSION, &row[..len]).is_err());
         }
+    }
+
+    #[test]
+    fn a_purpose_too_long_to_be_sealed_is_not_opened() {
+        let mut body = grant().encode().unwrap();
+        body.truncate(body.len() - 2 - grant().purpose.len());
+        put_str(&mut body, &[b'a'; PURPOSE_BYTES_MAX + 1]).unwrap();
+        let row = seal().append_tag(&[GRANT_LABEL, RECORD.as_bytes(), SESSION.as_bytes()], body);
+        let refused = seal().open(&RECORD, &SESSION, &row);
+        assert_eq!(refused.unwrap_err(), Error::Malformed);
     }
 
     #[test]

@@ -199,6 +199,9 @@ pub(crate) struct Limits {
     pub(crate) upload_life_ms: u64,
 }
 
+/// What a row takes of the index besides its texts: a page.
+const ROW_BYTES: u64 = 4_096;
+
 /// The store: index, files, keys and limits.
 pub(crate) struct Store {
     index: Arc<Index>,
@@ -229,6 +232,13 @@ impl Store {
             clock,
             limits,
         }))
+    }
+
+    /// Refuses while a write of so many rows' bytes would touch the disk's reserve. Rows that
+    /// belong to a body are counted with it.
+    pub(crate) fn check_row_room(&self, bytes: usize) -> Result<(), StoreError> {
+        let bytes = (bytes as u64).saturating_add(ROW_BYTES);
+        Ok(self.channel.disk.take_room(bytes, self.clock.now())?)
     }
 
     // --- buckets ------------------------------------------------------------------------

@@ -6,7 +6,11 @@
 pub mod bucket_name;
 pub mod checksum;
 pub mod chunked;
+pub mod conditions;
+pub mod continuation;
+pub mod copy_source;
 pub mod cors;
+pub mod date;
 mod error;
 pub mod post;
 pub mod query;

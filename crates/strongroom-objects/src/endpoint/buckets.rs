@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::{HeaderName, StatusCode, header};
 use strongroom_s3::S3Error;
 use strongroom_s3::bucket_name;
+use strongroom_s3::date::iso_date;
 use strongroom_s3::xml::{self, CREATE_BUCKET_BYTES_MAX};
 
 /// The region where AWS answers a bucket's second creation by its owner with 200, and where a
@@ -53,7 +54,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Response, S3Error> {
         for bucket in &buckets {
             xml.open("Bucket");
             xml.element("Name", &bucket.name);
-            xml.element("CreationDate", &answer::iso_date(bucket.created_at));
+            xml.element("CreationDate", &iso_date(bucket.created_at));
             xml.element("BucketRegion", &call.store.config.region);
             xml.close("Bucket");
         }
@@ -91,6 +92,7 @@ pub(super) async fn create(call: &Call<'_>, sent: Sent<'_>) -> Result<Response, 
             ),
         ));
     }
+    call.objects().check_row_room(0).map_err(of_store)?;
     let created = call.objects().create_bucket(name, &client.name).await;
     match created.map_err(of_store)? {
         CreateBucket::Created(_) => {}

@@ -15,61 +15,19 @@ use crate::store::{Stored, Writing, Written};
 use axum::response::Response;
 use futures_util::StreamExt;
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
 use std::ops::Range;
 use std::pin::pin;
 use strongroom_core::stream::RUN_BYTES_MAX;
 use strongroom_s3::S3Error;
 use strongroom_s3::checksum::{Algorithm, Hasher, Value};
+use strongroom_s3::conditions::{COPY_SOURCE, check_read};
+use strongroom_s3::copy_source::CopySource;
+use strongroom_s3::date::iso_date;
 use strongroom_s3::range::parse_copy_source;
 use strongroom_s3::sse_c::{COPY_SOURCE_SSE_C, SSE_C_ALGORITHM, SseC};
-use strongroom_s3::target::KEY_BYTES_MAX;
-
-/// What `x-amz-copy-source` names.
-#[derive(Debug, PartialEq, Eq)]
-struct Source {
-    bucket: String,
-    key: String,
-}
-
-impl Source {
-    /// `/bucket/key`, percent-encoded, the first slash optional, perhaps `?versionId=null`.
-    fn parse(headers: &HeaderMap) -> Result<Self, S3Error> {
-        let bad = || {
-            S3Error::new(
-                400,
-                "InvalidArgument",
-                "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            )
-            .with("ArgumentName", "x-amz-copy-source")
-        };
-        let mut values = headers.get_all("x-amz-copy-source").iter();
-        let value = values.next().and_then(|value| value.to_str().ok());
-        let value = value.filter(|_| values.next().is_none()).ok_or_else(bad)?;
-        let (path, query) = value.split_once('?').unwrap_or((value, ""));
-        if !matches!(query, "" | "versionId=null") {
-            let message = "Invalid version id specified";
-            return Err(S3Error::new(400, "InvalidArgument", message));
-        }
-        let path = percent_decode_str(path).decode_utf8().map_err(|_| bad())?;
-        let path = path.strip_prefix('/').unwrap_or(&path);
-        match path.split_once('/') {
-            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-                if key.len() > KEY_BYTES_MAX {
-                    return Err(S3Error::new(400, "KeyTooLongError", "Your key is too long"));
-                }
-                Ok(Self {
-                    bucket: bucket.to_owned(),
-                    key: key.to_owned(),
-                })
-            }
-            _ => Err(bad()),
-        }
-    }
-}
 
 /// Opens the source with its key, if its conditions hold.
-async fn open(call: &Call<'_>, source: &Source) -> Result<Stored, S3Error> {
+async fn open(call: &Call<'_>, source: &CopySource) -> Result<Stored, S3Error> {
     let sse_c = SseC::parse_copy_source(call.headers)?;
     let expected = call.headers.get("x-amz-source-expected-bucket-owner");
     let bucket = call.bucket_of(&source.bucket, expected).await?;
@@ -77,8 +35,12 @@ async fn open(call: &Call<'_>, source: &Source) -> Result<Stored, S3Error> {
     let stored = call.objects().open(&bucket, &source.key, key).await;
     let stored = stored.map_err(of_store)?;
     let Stored { manifest, .. } = &stored;
-    let names = &conditions::COPY_SOURCE;
-    if conditions::check_read(names, call.headers, &manifest.etag, manifest.stored_at)? {
+    if check_read(
+        &COPY_SOURCE,
+        call.headers,
+        &manifest.etag,
+        manifest.stored_at,
+    )? {
         Ok(stored)
     } else {
         Err(S3Error::PRECONDITION_FAILED)
@@ -86,7 +48,7 @@ async fn open(call: &Call<'_>, source: &Source) -> Result<Stored, S3Error> {
 }
 
 pub(super) async fn object(call: &Call<'_>) -> Result<Response, S3Error> {
-    let source = Source::parse(call.headers)?;
+    let source = CopySource::parse(call.headers)?;
     let replaced = replaces_headers(call.headers)?;
     check_changes(call, &source, replaced)?;
     let mut headers = HeaderMap::new();
@@ -151,7 +113,7 @@ fn asked_algorithm(headers: &HeaderMap) -> Result<Option<Algorithm>, S3Error> {
 }
 
 /// A copy onto itself must change something (AWS).
-fn check_changes(call: &Call<'_>, source: &Source, replaced: bool) -> Result<(), S3Error> {
+fn check_changes(call: &Call<'_>, source: &CopySource, replaced: bool) -> Result<(), S3Error> {
     let rekeyed = [
         SSE_C_ALGORITHM,
         COPY_SOURCE_SSE_C[0],
@@ -173,7 +135,7 @@ fn check_changes(call: &Call<'_>, source: &Source, replaced: bool) -> Result<(),
 }
 
 pub(super) async fn part(call: &Call<'_>) -> Result<Response, S3Error> {
-    let source = Source::parse(call.headers)?;
+    let source = CopySource::parse(call.headers)?;
     let (id, number) = (upload_id(call)?, part_number(call)?);
     let sse_c = SseC::parse(call.headers)?;
     let mut headers = HeaderMap::new();
@@ -248,7 +210,7 @@ async fn pour_all(
 fn answered(root: &str, copied: &(Written, Option<Value>), headers: HeaderMap) -> Response {
     let (written, checksum) = copied;
     let mut answer = answer::document(root, |xml| {
-        xml.element("LastModified", &answer::iso_date(written.stored_at));
+        xml.element("LastModified", &iso_date(written.stored_at));
         xml.element("ETag", &quoted(&written.etag));
         if let Some(value) = checksum {
             xml.element(value.algorithm().element(), &value.text());
@@ -256,29 +218,4 @@ fn answered(root: &str, copied: &(Written, Option<Value>), headers: HeaderMap) -
     });
     answer.headers_mut().extend(headers);
     answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn sources_are_decoded_once_and_have_no_versions() {
-        let parse = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-amz-copy-source", HeaderValue::from_str(value).unwrap());
-            Source::parse(&headers).map(|source| (source.bucket, source.key))
-        };
-        let good = |bucket: &str, key: &str| Ok((bucket.to_owned(), key.to_owned()));
-        assert_eq!(parse("/b/k"), good("b", "k"));
-        assert_eq!(parse("b/a/k"), good("b", "a/k"));
-        assert_eq!(parse("b/a%20b%2Bc+%2520"), good("b", "a b+c+%20"));
-        assert_eq!(parse("%2Fb%2Fk"), good("b", "k"));
-        assert_eq!(parse("b/k?versionId=null"), good("b", "k"));
-        assert_eq!(parse("b/k%3Fq"), good("b", "k?q"));
-        for bad in ["b", "/b/", "//k", "", "b/k?versionId=1", "b/%ff"] {
-            assert_eq!(parse(bad).unwrap_err().code(), "InvalidArgument", "{bad}");
-        }
-    }
 }

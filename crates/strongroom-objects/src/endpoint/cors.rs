@@ -108,6 +108,11 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Response, S3Error> {
 }
 
 async fn keep(call: &Call<'_>, bucket: &Bucket, rules: Option<String>) -> Result<(), S3Error> {
+    if let Some(rules) = &rules {
+        call.objects()
+            .check_row_room(rules.len())
+            .map_err(of_store)?;
+    }
     let kept = call.objects().set_cors(bucket, rules).await;
     if kept.map_err(of_store)? {
         Ok(())

@@ -7,7 +7,7 @@ use super::faults::{PART_NUMBER, of_store};
 use super::operation::OVERRIDES;
 use super::put::say_server_keyed;
 use super::turns::Turn;
-use super::{Call, conditions, pace, settings, transfer, vault};
+use super::{Call, pace, settings, transfer, vault};
 use crate::store::Stored;
 use axum::body::Body;
 use axum::response::Response;
@@ -20,6 +20,8 @@ use std::ops::Range;
 use strongroom_core::stream::manifest::Manifest;
 use strongroom_s3::S3Error;
 use strongroom_s3::checksum::{Algorithm, Value};
+use strongroom_s3::conditions::{READ, check_read};
+use strongroom_s3::date::http_date;
 use strongroom_s3::range::{self, Asked};
 use strongroom_s3::sse_c::SseC;
 use strongroom_s3::xml::Writer;
@@ -116,7 +118,7 @@ async fn find(call: &Call<'_>) -> Result<(Response, Option<(Stored, Range<u64>)>
     describe(&stored.manifest, headers);
     headers.extend(overrides);
     let stored_at = stored.manifest.stored_at;
-    if !conditions::check_read(&conditions::READ, call.headers, etag, stored_at)? {
+    if !check_read(&READ, call.headers, etag, stored_at)? {
         headers.remove(header::CONTENT_TYPE);
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         return Ok((answer, None));
@@ -232,7 +234,7 @@ fn describe(manifest: &Manifest, headers: &mut HeaderMap) {
     set(
         headers,
         header::LAST_MODIFIED,
-        &answer::http_date(manifest.stored_at),
+        &http_date(manifest.stored_at),
     );
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }
@@ -280,7 +282,7 @@ pub(super) async fn attributes(call: &Call<'_>) -> Result<Response, S3Error> {
     let mut headers = HeaderMap::new();
     let stored = open(call, &mut headers).await?;
     let manifest = &stored.manifest;
-    let modified = answer::http_date(manifest.stored_at);
+    let modified = http_date(manifest.stored_at);
     set(&mut headers, header::LAST_MODIFIED, &modified);
     let mut answer = answer::document("GetObjectAttributesResponse", |xml| {
         for name in &asked {

@@ -1,19 +1,18 @@
 //! Listings of a bucket's objects: name, size, time and entity tag, nothing that needs a key.
 
 use super::Call;
-use super::answer::{self, iso_date, quoted};
+use super::answer::{self, quoted};
 use super::faults::of_store;
 use crate::index::{Bucket, Entry, ListQuery, Listing, PAGE_MAX};
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use percent_encoding::utf8_percent_encode;
 use std::borrow::Cow;
 use std::sync::Arc;
-use strongroom_s3::S3Error;
+use strongroom_s3::date::iso_date;
 use strongroom_s3::query::Query;
 use strongroom_s3::sigv4::UNRESERVED_PATH;
 use strongroom_s3::xml::Writer;
+use strongroom_s3::{S3Error, continuation};
 
 /// What all listings are asked alike.
 pub(super) struct Asked<'a> {
@@ -159,7 +158,7 @@ pub(super) async fn v2(call: &Call<'_>) -> Result<Response, S3Error> {
     let query = call.query;
     let asked = Asked::of(query, "max-keys")?;
     let token = query.one("continuation-token");
-    let after = token.map(read_token).transpose()?;
+    let after = token.map(continuation::read).transpose()?;
     let start_after = filled(query, "start-after");
     let (bucket, listing) = page(call, &asked, after.as_deref(), start_after).await?;
     let owners = query.one("fetch-owner") == Some("true");
@@ -176,7 +175,7 @@ pub(super) async fn v2(call: &Call<'_>) -> Result<Response, S3Error> {
             xml.element("StartAfter", &asked.show(start_after));
         }
         if let Some(next) = &listing.next {
-            let token = BASE64_URL_SAFE_NO_PAD.encode(next);
+            let token = continuation::token(next);
             xml.element("NextContinuationToken", &token);
         }
         for entry in &listing.entries {
@@ -189,17 +188,6 @@ pub(super) async fn v2(call: &Call<'_>) -> Result<Response, S3Error> {
         }
         asked.write_prefixes(xml, &listing.prefixes);
     }))
-}
-
-/// Where a page ended; of no use but to go on there.
-fn read_token(token: &str) -> Result<String, S3Error> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok();
-    let after = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    after.filter(|after| !after.is_empty()).ok_or(S3Error::new(
-        400,
-        "InvalidArgument",
-        "The continuation token provided is incorrect",
-    ))
 }
 
 /// Every object has one version, `null`, which is the latest.

@@ -25,6 +25,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Response, S3Error> {
     let bucket = call.bucket().await?;
     let named = checksum.map(|(algorithm, kind)| (algorithm.name(), kind.name()));
     let pair = named.map(|(algorithm, kind)| (algorithm.to_owned(), kind.to_owned()));
+    call.objects().check_row_room(0).map_err(of_store)?;
     let id = call
         .objects()
         .create_upload(&bucket, call.key, keying, kept, pair)
@@ -128,6 +129,10 @@ pub(super) async fn complete(call: &Call<'_>, sent: Sent<'_>) -> Result<Response
     let body = read_small(&without_checksums(call.headers), sent, COMPLETE_BYTES_MAX).await?;
     let request = CompleteRequest::parse(&body)?;
     let named = request.parts.into_iter().map(named_part).collect();
+    // The manifest is about as long as the request that names its parts.
+    call.objects()
+        .check_row_room(body.len())
+        .map_err(of_store)?;
     let assembly = call.objects().assemble(&bucket, call.key, id, named).await;
     let assembly = assembly.map_err(of_store)?;
     if key.as_ref().is_some_and(|key| !assembly.is_of(key)) {

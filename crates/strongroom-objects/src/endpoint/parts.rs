@@ -1,7 +1,7 @@
 //! Listings of a bucket's open uploads, and of an upload's parts.
 
 use super::Call;
-use super::answer::{self, iso_date, quoted};
+use super::answer::{self, quoted};
 use super::faults::of_store;
 use super::list::{Asked, parse_max, truth};
 use super::multipart::upload_id;
@@ -10,6 +10,7 @@ use crate::store::{PartInfo, PartList};
 use axum::response::Response;
 use strongroom_s3::S3Error;
 use strongroom_s3::checksum::Algorithm;
+use strongroom_s3::date::iso_date;
 use strongroom_s3::sse_c::SseC;
 use strongroom_s3::xml::Writer;
 

@@ -128,7 +128,10 @@ fn world() -> World {
 fn world_with(change: impl FnOnce(&mut EmbeddedConfig)) -> World {
     // In memory where there is such a place: power cuts are tested elsewhere, and syncs are slow.
     let dir = tempfile::TempDir::new_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    let dir = dir.unwrap();
+    world_in(dir.unwrap(), change)
+}
+
+fn world_in(dir: tempfile::TempDir, change: impl FnOnce(&mut EmbeddedConfig)) -> World {
     let clock = Arc::new(TestClock(AtomicU64::new(START.0)));
     let mut config = EmbeddedConfig {
         dir: dir.path().join("store"),

@@ -76,6 +76,57 @@ async fn the_disk_reserve_is_503_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn below_the_reserve_nothing_is_written_but_deletions_go_on() {
+    let world = world();
+    world.make_bucket("named").await;
+    world.ask(alice(Method::PUT, "/named/kept"), "value").await;
+    let begun = world.ask(alice(Method::POST, "/named/a?uploads"), "").await;
+    let id = element(begun.text(), "UploadId").to_owned();
+    let part = format!("/named/a?partNumber=1&uploadId={id}");
+    let stored = world.ask(alice(Method::PUT, &part), "part").await;
+    let etag = stored.headers["etag"]
+        .to_str()
+        .unwrap()
+        .replace('"', "&quot;");
+    let World {
+        dir, store, router, ..
+    } = world;
+    drop(router);
+    store.close().await.unwrap();
+    drop(store);
+
+    let world = world_in(dir, |config| config.disk_reserve_bytes = u64::MAX);
+    let complete = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+         </CompleteMultipartUpload>"
+    );
+    let rules = "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod>\
+                 <AllowedOrigin>*</AllowedOrigin></CORSRule></CORSConfiguration>";
+    for (method, path, body) in [
+        (Method::PUT, "/another".to_owned(), ""),
+        (Method::PUT, "/named?cors".to_owned(), rules),
+        (Method::POST, "/named/b?uploads".to_owned(), ""),
+        (Method::PUT, part, "part"),
+        (
+            Method::POST,
+            format!("/named/a?uploadId={id}"),
+            complete.as_str(),
+        ),
+    ] {
+        let md5 = BASE64_STANDARD.encode(Md5::digest(body));
+        let request = alice(method, &path).header("content-md5", &md5);
+        let answer = world.ask(request, body).await;
+        answer.is(503, "ServiceUnavailable");
+    }
+    let read = world.ask(alice(Method::GET, "/named/kept"), "").await;
+    assert_eq!(read.text(), "value");
+    for path in ["/named/kept".to_owned(), format!("/named/a?uploadId={id}")] {
+        let deleted = world.ask(alice(Method::DELETE, &path), "").await;
+        assert_eq!(deleted.status, 204, "{}", deleted.text());
+    }
+}
+
+#[tokio::test]
 async fn transfers_over_the_limit_are_503() {
     let world = world_with(|config| config.transfers_max = 1);
     world.put("value").await;

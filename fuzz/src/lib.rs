@@ -1,3 +1,0 @@
-//! Fuzz targets of the parsers that meet hostile input; `README.md` has the commands.
-
-pub mod targets;
