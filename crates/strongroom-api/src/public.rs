@@ -48,8 +48,8 @@ pub(crate) async fn answer(api: &Api, public: Public) -> Response<Body> {
 }
 
 async fn ready(api: &Api) -> Result<Success, Refusal> {
-    let health = api.vault().health().await;
-    let mut faults: Vec<_> = health.faults.into_iter().map(str::to_owned).collect();
+    let faults = api.vault().health().await.faults.into_iter();
+    let mut faults: Vec<_> = faults.map(str::to_owned).collect();
     faults.extend(api.key_faults());
     if faults.is_empty() {
         return Ok(Success::Empty);

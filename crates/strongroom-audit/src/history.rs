@@ -1,7 +1,7 @@
 //! Reading a log back: what it shows of tokens that are gone.
 
-use crate::open::{HEADER, LINE_BYTES_MAX};
 use crate::Error;
+use crate::open::{HEADER, LINE_BYTES_MAX};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::fs::File;
@@ -49,7 +49,9 @@ impl Gone {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let read = (&mut file).take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+            let read = (&mut file)
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)?;
             if read == 0 {
                 return Ok(gone);
             }

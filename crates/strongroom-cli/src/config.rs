@@ -27,6 +27,7 @@ use anyhow::{Context, bail};
 use document::Node;
 use faults::{Fault, Findings, Origin};
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 const CANDIDATES: [&str; 3] = [
@@ -164,7 +165,7 @@ impl<'a> Source<'a> {
     fn document(&self, findings: &Findings) -> (Node, bool) {
         let (mut root, faults) = Node::parse(&self.text);
         let lines: Vec<_> = faults.iter().filter_map(|fault| self.line(fault)).collect();
-        root.drop_lines(&lines, &self.text, findings);
+        root.drop_lines(&lines, findings);
         for (name, value) in self.overrides {
             if let Err(fault) = root.set(name, value) {
                 findings.record(fault);
@@ -177,9 +178,9 @@ impl<'a> Source<'a> {
         (root, whole)
     }
 
-    fn line(&self, fault: &Fault) -> Option<usize> {
+    fn line(&self, fault: &Fault) -> Option<RangeInclusive<usize>> {
         match &fault.origin {
-            Some(Origin::File(offset)) => Some(faults::position(&self.text, *offset).0),
+            Some(Origin::File(offset)) => Some(faults::line(&self.text, *offset)),
             _ => None,
         }
     }

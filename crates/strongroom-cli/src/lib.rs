@@ -99,10 +99,12 @@ enum Command {
     Client(ClientCommand),
 }
 
-/// The environment as text; a variable that is none cannot be a key of ours.
+/// The environment as text. What is no UTF-8 is made so, badly: an override that silently did
+/// nothing would be worse than one that fails.
 fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
         .collect()
 }
 
@@ -234,4 +236,10 @@ fn client_settings(
 #[doc(hidden)]
 pub fn show_configuration(text: &str, overrides: &[(String, String)]) -> Result<String, String> {
     config::show_text(text, overrides).map_err(|error| error.to_string())
+}
+
+/// The faults alone.
+#[doc(hidden)]
+pub fn check_configuration(text: &str, overrides: &[(String, String)]) -> Result<(), String> {
+    show_configuration(text, overrides).map(drop)
 }

@@ -1,8 +1,8 @@
 //! The embedded store as of one instant, for a backup.
 
 use crate::embedded::failed;
-use crate::store::snapshot::StoreSnapshot;
 use crate::store::StoreError;
+use crate::store::snapshot::StoreSnapshot;
 use crate::{Embedded, Error};
 use std::fs::File;
 use std::path::Path;

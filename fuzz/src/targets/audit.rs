@@ -3,6 +3,7 @@
 use super::scratch;
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use strongroom_audit::{Decision, Durability, Entry, Limits, Log, Rule};
 use strongroom_core::UnixMillis;
 
@@ -24,9 +25,11 @@ pub(super) fn audit_log(data: &[u8]) -> bool {
         0 => rest.to_vec(),
         _ => [HEADER, rest].concat(),
     };
-    let path = scratch().join("decisions.jsonl");
+    let dir = scratch();
+    let dir = dir.path();
+    let path = dir.join("decisions.jsonl");
     fs::write(&path, &file).expect("a file can be written");
-    let Ok(newest) = open() else {
+    let Ok(newest) = open(dir) else {
         assert_eq!(
             fs::read(&path).expect("it is there"),
             file,
@@ -45,14 +48,14 @@ pub(super) fn audit_log(data: &[u8]) -> bool {
             .next()
             .is_some_and(has_time)
     );
-    assert_eq!(open().ok(), Some(newest), "opened again");
+    assert_eq!(open(dir).ok(), Some(newest), "opened again");
     assert_eq!(fs::read(&path).expect("it is there"), kept, "opened again");
-    goes_on(&kept);
+    goes_on(dir, &kept);
     kept.len() > HEADER.len() && kept == file
 }
 
-fn open() -> Result<UnixMillis, strongroom_audit::Error> {
-    Log::open(scratch(), Durability::Buffered, LIMITS).map(|log| log.newest_at_open())
+fn open(dir: &Path) -> Result<UnixMillis, strongroom_audit::Error> {
+    Log::open(dir, Durability::Buffered, LIMITS).map(|log| log.newest_at_open())
 }
 
 /// The time in a line, if it is one of a log.
@@ -75,8 +78,8 @@ fn newest_of(kept: &[u8]) -> UnixMillis {
     time(lines[lines.len() - 2]).unwrap_or_default()
 }
 
-fn goes_on(kept: &[u8]) {
-    let log = Log::open(scratch(), Durability::Buffered, LIMITS).expect("it opened before");
+fn goes_on(dir: &Path, kept: &[u8]) {
+    let log = Log::open(dir, Durability::Buffered, LIMITS).expect("it opened before");
     let at = UnixMillis(u64::MAX);
     let entry = Entry {
         at,

@@ -85,7 +85,8 @@ fn seal(vault_id: [u8; 16], version: u64, body: &[u8]) -> Vec<u8> {
 
 /// The file's text: the prefix, 32 bytes in base64, white space.
 pub(super) fn master_key(data: &[u8]) -> bool {
-    let path = scratch().join("master.key");
+    let dir = scratch();
+    let path = dir.path().join("master.key");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&path).expect("a file can be made");
@@ -102,6 +103,5 @@ pub(super) fn master_key(data: &[u8]) -> bool {
     );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("the file is ours");
     assert!(read_master_key(&path).is_err(), "others may read it");
-    fs::remove_file(path).expect("the file is there");
     read.is_some()
 }

@@ -40,7 +40,7 @@ pub(super) fn sealed_run(data: &[u8]) -> bool {
         0 => Flag::EndOfRun,
         _ => Flag::EndOfObject,
     };
-    let length = usize::from(input.u16()) + usize::from(input.u8() % 4) * SEGMENT_BYTES;
+    let length = usize::from(input.u16()) + usize::from(input.u8() % 3) * SEGMENT_BYTES;
     let salt = input.array();
     let plain = pattern(input.0, length);
     let context = match end {
@@ -100,7 +100,9 @@ fn run_is_authenticated(
 
 fn pattern(seed: &[u8], length: usize) -> Vec<u8> {
     let seed = if seed.is_empty() { &[0] } else { seed };
-    seed.iter().copied().cycle().take(length).collect()
+    let mut out = seed.repeat(length.div_ceil(seed.len()));
+    out.truncate(length);
+    out
 }
 
 /// Each segment with its first `gathered` bytes in place and the rest given apart.

@@ -96,16 +96,7 @@ fn every_command_has_a_page_that_groff_takes() {
         assert!(names.contains(&name), "{names:?}");
     }
     let (_dir, output) = alone(&["man"]);
-    assert_eq!(
-        text(&output),
-        fs::read_to_string(
-            &pages[names
-                .iter()
-                .position(|name| *name == "strongroom.1")
-                .unwrap()]
-        )
-        .unwrap()
-    );
+    assert!(text(&output).contains(".TH strongroom 1 "));
     if Command::new("groff").arg("--version").output().is_err() {
         crate::skip("groff is not installed");
         return;
@@ -171,24 +162,42 @@ fn a_live_vault_is_healthy_and_a_dead_one_is_not() {
 }
 
 #[test]
-fn a_vault_that_cannot_serve_is_live_and_says_why() {
-    let vault = Vault::start();
-    let log = vault.data().join("audit/decisions.jsonl");
-    let original = fs::metadata(&log).unwrap().permissions();
-    drop((log, original));
-    let url = vault.s3().to_string();
-    // Something that answers, and is no vault.
-    let output = alone(&["health", "--url", &format!("http://{url}")]).1;
+fn a_vault_that_cannot_serve_runs_and_says_why() {
+    let mut vault = Setup::new()
+        .set(
+            "KEY_SOURCE",
+            "[{name = \"default\", public_key_files = [\"application.pub.pem\"]}, \
+             {name = \"idp\", jwks_url = \"http://127.0.0.1:1/keys\"}]",
+        )
+        .make();
+    vault.start_again();
+    let output = health(&vault, &["--live"], &[]);
+    assert!(output.status.success());
+    let output = health(&vault, &[], &[]);
+    assert_eq!(output.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("503") && said.contains("idp"), "{said}");
+    let output = health(&vault, &["--json"], &[]);
+    assert_eq!(output.status.code(), Some(5));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
-        output.status.code(),
-        Some(1),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+        (&json["live"], &json["ready"]),
+        (&true.into(), &false.into())
     );
-    let output = alone(&["health", "--url", "ftp://127.0.0.1"]).1;
-    assert_eq!(output.status.code(), Some(2));
-    let output = alone(&["health"]).1;
-    assert_eq!(output.status.code(), Some(2));
+    assert!(json["fault"].as_str().unwrap().contains("idp"), "{json}");
+}
+
+#[test]
+fn what_is_no_vault_is_told_apart_from_wrong_usage() {
+    let vault = Vault::start();
+    let objects = format!("http://{}", vault.s3());
+    let output = alone(&["health", "--url", &objects]).1;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for arguments in [&["health", "--url", "ftp://127.0.0.1"] as &[_], &["health"]] {
+        let output = alone(arguments).1;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -255,7 +255,10 @@ fn a_backup_made_under_load_brings_back_every_acknowledged_value() {
         assert_eq!(restored["broken"], 0);
         for (token, value) in &before {
             let found = granted_value(&vault, &jwt, token);
-            assert!(found.as_ref() == Some(value), "an acknowledged value is gone");
+            assert!(
+                found.as_ref() == Some(value),
+                "an acknowledged value is gone"
+            );
         }
         // What came while it was made is whole or not there.
         for (token, value) in &later {

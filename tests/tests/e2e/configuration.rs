@@ -48,7 +48,7 @@ fn every_fault_is_told_in_one_run_with_its_line() {
         format!("{file}:4:1: api.lissen: unknown key; did you mean `listen`?"),
         format!("{file}:5:17: api.body_time_max: a duration is a whole number"),
         format!("{file}:7:11: grants.default: at most grants.max is wanted"),
-        format!("{file}:10:43: key_source 1 public_key_files 2: 5, where a path is wanted"),
+        format!("{file}:10:44: key_source 1 public_key_files 2: 5, where a path is wanted"),
         "environment: STRONGROOM__S3__UPLOADS_MAX: s3.uploads_max: at least 1 is wanted".into(),
         "error: 6 faults in the configuration".into(),
     ] {

@@ -66,12 +66,13 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> ExitCode {
     ExitCode::from(code(error))
 }
 
-/// The same for people alone.
+/// The same for `health`, which has printed its JSON; who it is matters to nobody there.
 pub(crate) fn tell(error: &anyhow::Error, output: Output) -> ExitCode {
     if !output.is_json() {
         output.error(&printable(&format!("{error:#}")));
     }
-    ExitCode::from(code(error))
+    let code = code(error);
+    ExitCode::from(if matches!(code, 2 | 5) { code } else { 1 })
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -1,8 +1,9 @@
 //! The configuration as it was written: a tree in which every key and value knows where it came
 //! from, the environment's overrides included. It must not know which keys there are.
 
-use super::faults::{Fault, Findings, Origin, position};
+use super::faults::{FAULTS_MAX, Fault, Findings, Origin};
 use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -67,7 +68,8 @@ impl Node {
     /// The file's text, as far as it is TOML, and what is wrong with its syntax.
     pub(super) fn parse(text: &str) -> (Self, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let faults = errors.iter().map(|error| Fault {
+        // With more than are told, nothing else is looked at.
+        let faults = errors.iter().take(FAULTS_MAX + 1).map(|error| Fault {
             origin: error.span().map(|span| Origin::File(span.start)),
             path: String::new(),
             message: error.message().to_owned(),
@@ -221,9 +223,9 @@ impl Node {
     }
 
     /// Leaves out what stands on these lines of the file, which are no TOML as a whole.
-    pub(super) fn drop_lines(&self, lines: &[usize], text: &str, findings: &Findings) {
+    pub(super) fn drop_lines(&self, lines: &[RangeInclusive<usize>], findings: &Findings) {
         let on_one = |origin: &Origin| match origin {
-            Origin::File(offset) => lines.contains(&position(text, *offset).0),
+            Origin::File(offset) => lines.iter().any(|line| line.contains(offset)),
             Origin::Environment(_) => false,
         };
         for node in self.children() {
@@ -231,7 +233,7 @@ impl Node {
                 node.dropped.set(true);
                 findings.spoil(node.path.clone());
             } else {
-                node.drop_lines(lines, text, findings);
+                node.drop_lines(lines, findings);
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Most faults that are told; whoever has more begins with these.
-const FAULTS_MAX: usize = 100;
+pub(super) const FAULTS_MAX: usize = 100;
 
 /// Where something was said. The file comes first, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +119,13 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     (line, before[start..].chars().count() + 1)
+}
+
+/// The bytes of the line around one, its end included.
+pub(super) fn line(text: &str, offset: usize) -> RangeInclusive<usize> {
+    let (before, after) = text.split_at_checked(offset).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    start..=before.len() + after.find('\n').unwrap_or(after.len())
 }
 
 /// Everything that is wrong with a configuration.

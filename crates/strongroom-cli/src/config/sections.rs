@@ -413,6 +413,12 @@ impl Config {
             "at least 1 s is wanted",
         );
         log_level::check(&self.log.level, checks);
+        let url = self.client.url.as_deref();
+        checks.require(
+            url.is_none_or(|url| strongroom_api::Origin::of(url).is_some() && !url.contains('@')),
+            &["client.url"],
+            "an absolute http or https URL without a user is wanted",
+        );
     }
 
     /// The same with one more credential of the S3 endpoint, if it can be.

@@ -2,7 +2,6 @@
 
 use crate::config::{Config, TlsSection};
 use crate::listener;
-use crate::process::say;
 use crate::system_now;
 use crate::tls::{Pair, Tls};
 use anyhow::Context;
@@ -108,7 +107,5 @@ pub(super) fn write_ready_file(path: &Path, urls: &Urls) -> anyhow::Result<()> {
         .open(&unfinished)
         .and_then(|mut file| writeln!(file, "{json}"))
         .and_then(|()| fs::rename(&unfinished, path))
-        .with_context(|| path.display().to_string())?;
-    say(&format!("ready: {}", urls.api));
-    Ok(())
+        .with_context(|| path.display().to_string())
 }
