@@ -140,6 +140,7 @@ fn action_operation(described: &Described) -> Operation {
         description: described.says.to_owned(),
         headers: headers(&[header::REQUEST_ID, header::SESSION_HASH]),
         content: one(JSON, answer),
+        links: Ordered(described.links()),
     };
     let mut responses = vec![("200".to_owned(), Answer::Here(success))];
     responses.extend(
@@ -174,6 +175,7 @@ fn public_operation(public: Public) -> Operation {
         description: told.says.to_owned(),
         headers: headers(&[header::REQUEST_ID]),
         content: one(told.content_type, body),
+        links: Ordered(vec![]),
     };
     let mut responses = vec![("200".to_owned(), Answer::Here(success))];
     responses.extend(by_status(told.errors).map(|(status, names)| {
@@ -295,6 +297,7 @@ fn failure(status: u16, names: &[ErrorName], authenticated: bool) -> Response {
                 examples: examples.collect(),
             },
         ),
+        links: Ordered(vec![]),
     }
 }
 

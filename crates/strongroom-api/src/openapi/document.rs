@@ -8,6 +8,12 @@ use serde_json::{Map, Value};
 /// A JSON object that keeps the order in which it was filled.
 pub(crate) struct Ordered<T>(pub(crate) Vec<(String, T)>);
 
+impl<T> Ordered<T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl<T: Serialize> Serialize for Ordered<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
@@ -103,6 +109,9 @@ pub(crate) struct Response {
     pub(crate) description: String,
     pub(crate) headers: Ordered<Value>,
     pub(crate) content: Ordered<MediaType>,
+    /// What can be asked with what this answer says (§4.8.20).
+    #[serde(skip_serializing_if = "Ordered::is_empty")]
+    pub(crate) links: Ordered<Value>,
 }
 
 /// Media Type Object (§4.8.14).

@@ -122,6 +122,31 @@ impl Described {
     }
 }
 
+/// What can be done with the token that an answer holds: `operationId`s and their requests.
+const WITH_A_TOKEN: [&str; 4] = ["detokenize", "metadataGet", "grantSet", "grantVerify"];
+
+impl Described {
+    /// What can be asked with what the success says.
+    pub(super) fn links(&self) -> Vec<(String, Value)> {
+        let ids: &[&str] = match self.action {
+            Action::Tokenize => &WITH_A_TOKEN,
+            Action::SimpleTokenize => &["simpleDetokenize"],
+            _ => &[],
+        };
+        let link = |id: &&str| {
+            let mut body = json!({ "tokenId": "$response.body#/data/tokenId" });
+            if id.starts_with("grant") {
+                body["self"] = json!(true);
+            }
+            (
+                (*id).to_owned(),
+                json!({ "operationId": id, "requestBody": body }),
+            )
+        };
+        ids.iter().map(link).collect()
+    }
+}
+
 fn text_metadata() -> Value {
     json!({ "metadata": { "dataType": "string", "customFields": { "note": "passport" } } })
 }

@@ -110,6 +110,24 @@ fn every_example_of_a_request_is_one_that_the_parser_takes() {
 }
 
 #[test]
+fn links_lead_to_operations() {
+    let document = value();
+    let operations = operations(&document);
+    let mut links = 0;
+    for (path, _, operation) in &operations {
+        let found = operation["responses"]["200"].get("links");
+        for (_, link) in found.and_then(Value::as_object).into_iter().flatten() {
+            let known = operations
+                .iter()
+                .any(|(.., one)| one["operationId"] == link["operationId"]);
+            assert!(known, "{path}: {link}");
+            links += 1;
+        }
+    }
+    assert_eq!(links, 5);
+}
+
+#[test]
 fn statuses_are_those_of_the_names() {
     let document = value();
     for (path, _, operation) in operations(&document) {
