@@ -158,6 +158,22 @@ fn a_crash_before_the_rename_leaves_the_old_file() {
     assert!(!temporary.exists());
 }
 
+/// systemd.exec(5), `LoadCredential`: root's, and its access list shows as the group's bit.
+#[test]
+fn a_file_of_mode_0440_is_private_if_it_is_roots_and_no_other_mode_is() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("master.key");
+    fs::write(&path, "x").unwrap();
+    let found = fs::metadata(&path).unwrap();
+    let roots = (found.uid(), found.gid()) == (0, 0);
+    for mode in [0o400, 0o600, 0o440, 0o640, 0o460, 0o444, 0o404, 0o441] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let private = mode & 0o077 == 0 || (mode == 0o440 && roots);
+        assert_eq!(check_private(&path).is_ok(), private, "{mode:o}");
+    }
+}
+
 #[test]
 fn a_secret_file_open_to_others_is_refused_with_the_command_to_run() {
     let vault = Vault::new();
