@@ -15,7 +15,7 @@ const S3_CROWD: usize = 900;
 const PLAIN_BYTES_MAX: u64 = 32 * 1024;
 const TLS_BYTES_MAX: u64 = 64 * 1024;
 /// What may stay of a crowd that has gone.
-const LEFT_BYTES_MAX: u64 = 24 * MIB;
+const LEFT_BYTES_MAX: u64 = 32 * MIB;
 
 /// The crowd may wait longer than the test takes.
 fn patient() -> Setup {
