@@ -98,7 +98,9 @@ impl Request {
         stream.write_all(self.head(to).as_bytes())?;
         // A server may answer before it has read everything.
         let _ = stream.write_all(&self.body).and_then(|()| stream.flush());
-        Answer::read(stream, self.method == "HEAD")
+        let answer = Answer::read(stream, self.method == "HEAD")?;
+        crate::contract::assert_kept(&self.method, &self.target, &answer);
+        Ok(answer)
     }
 }
 

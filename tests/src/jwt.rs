@@ -75,6 +75,28 @@ impl Key {
         })
     }
 
+    /// The public key as a JWK with what it must have and nothing else (RFC 7518 §6, RFC 8037 §2).
+    pub fn public_jwk(&self) -> Value {
+        let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::Rsa(pair) => {
+                let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
+                let (n, e) = (
+                    n.big_endian_without_leading_zero(),
+                    e.big_endian_without_leading_zero(),
+                );
+                json!({ "kty": "RSA", "n": text(n), "e": text(e) })
+            }
+            Self::P256(pair) => {
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "x": text(x), "y": text(y) })
+            }
+            Self::Ed25519(pair) => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": text(pair.public_key().as_ref()) })
+            }
+        }
+    }
+
     /// A JWT with the plain header.
     pub fn mint(&self, claims: &Value) -> String {
         self.mint_with(&json!({ "alg": self.alg() }), claims)

@@ -6,7 +6,9 @@
 
 pub mod binary;
 pub mod clock;
+mod contract;
 pub mod http;
+pub mod issuer;
 pub mod jwt;
 pub mod marks;
 pub mod sigv4;
@@ -16,6 +18,7 @@ mod wait;
 
 pub use clock::FakeClock;
 pub use http::{Answer, Request};
+pub use issuer::Issuer;
 pub use jwt::Key;
 pub use marks::Marks;
 pub use sigv4::Access;

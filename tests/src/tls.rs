@@ -23,7 +23,7 @@ pub struct Authority {
     pem: String,
 }
 
-/// A certificate for loopback.
+/// A certificate, for loopback unless other names were asked for.
 pub struct Certificate {
     /// In DER, as the server presents it.
     pub der: CertificateDer<'static>,
@@ -57,8 +57,13 @@ impl Authority {
 
     /// A new certificate with a new key.
     pub fn issue(&self) -> Certificate {
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let params = CertificateParams::new(names).expect("names of this machine");
+        self.issue_for(&["127.0.0.1", "localhost"])
+    }
+
+    /// The same for any names.
+    pub fn issue_for(&self, names: &[&str]) -> Certificate {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("names");
         let key = KeyPair::generate().expect("a key is made");
         let made = params.signed_by(&key, &self.issuer);
         let made = made.expect("a certificate is made");

@@ -150,6 +150,11 @@ impl Vault {
         self.serving.as_ref().expect("the vault runs")
     }
 
+    /// Whether it was started and neither stopped nor killed.
+    pub fn runs(&self) -> bool {
+        self.serving.is_some()
+    }
+
     /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.serving().child.id()

@@ -1,7 +1,10 @@
 //! Every answer of the API: the envelope, and the headers that all of them carry.
 
 use axum::body::Body;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, VARY,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use strongroom::RequestId;
@@ -74,6 +77,8 @@ pub(crate) enum Success {
     Empty,
     /// The whole envelope.
     Body(Vec<u8>),
+    /// The same for everybody, and no envelope.
+    Static(Bytes),
 }
 
 impl Success {
@@ -100,6 +105,7 @@ pub(crate) fn respond(
             None,
         ),
         Ok(Success::Body(body)) => (StatusCode::OK, Body::from(body), None, None),
+        Ok(Success::Static(body)) => (StatusCode::OK, Body::from(body), None, None),
         Err(Refusal {
             name,
             message,
@@ -133,6 +139,11 @@ pub(crate) fn respond(
     if name == Some(ErrorName::Unavailable) {
         headers.insert(RETRY_AFTER, RETRY_AFTER_S);
     }
+    // The rest of the body is not read, so the connection ends. A client that is not told (RFC 9112
+    // §9.6) sends its next request into it.
+    if matches!(name, Some(ErrorName::TooLarge | ErrorName::Timeout)) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -152,6 +163,9 @@ pub(crate) fn raw(id: RequestId, refusal: Refusal) -> Vec<u8> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
     for (name, value) in response.headers() {
+        if name == CONNECTION {
+            continue;
+        }
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         bytes.extend_from_slice(value.as_bytes());

@@ -8,9 +8,12 @@
 mod answer;
 mod body;
 mod credentials;
+mod docs;
 mod front;
 mod host;
 mod network;
+mod openapi;
+mod public;
 mod request_id;
 mod router;
 mod routes;
@@ -20,6 +23,7 @@ pub use credentials::Origin;
 pub use front::Front;
 pub use host::{BadHostName, HostFault, HostNames};
 pub use network::{BadRange, ClientNetwork, Connection, Proxies};
+pub use openapi::openapi;
 pub use router::{Api, ApiConfig, Simple};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::answer::{Refusal, Success, VARIES_IN_ENCODING, respond};
 use crate::credentials::{self, Origin};
 use crate::host::HostNames;
 use crate::network::Proxies;
+use crate::public;
 use crate::request_id::RequestIds;
 use crate::work::Turns;
 use crate::{body, routes};
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use strongroom::{Action, RequestId, Vault};
 use strongroom_core::time::Clock;
-use strongroom_session::{Verified, Verifier};
+use strongroom_jwks::KeySources;
+use strongroom_session::Verified;
 use strongroom_wire::{ErrorName, header};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -32,6 +34,8 @@ pub struct ApiConfig {
     pub body_bytes_max: usize,
     /// Longest time for a body to arrive.
     pub body_time_max: Duration,
+    /// Whether the contract is served, as a document and as a page.
+    pub docs: bool,
     /// Names by which clients may call the listener.
     pub host_names: HostNames,
     /// Proxies whose word about a client counts.
@@ -60,7 +64,7 @@ pub enum Simple {
 /// Everything a handler needs.
 pub struct Api {
     vault: Arc<Vault>,
-    verifier: Arc<Verifier>,
+    keys: Arc<KeySources>,
     clock: Arc<dyn Clock>,
     config: ApiConfig,
     ids: RequestIds,
@@ -71,14 +75,14 @@ impl Api {
     /// Puts the listener's parts together.
     pub fn new(
         vault: Arc<Vault>,
-        verifier: Arc<Verifier>,
+        keys: Arc<KeySources>,
         clock: Arc<dyn Clock>,
         config: ApiConfig,
         rng: &mut impl rand_core::CryptoRng,
     ) -> Self {
         Self {
             vault,
-            verifier,
+            keys,
             clock,
             turns: Turns::new(config.requests_max, config.queue_time_max),
             config,
@@ -97,12 +101,18 @@ impl Api {
     pub(crate) fn vault(&self) -> &Vault {
         &self.vault
     }
+
+    /// What is wrong with the sources of keys, a sentence each.
+    pub(crate) fn key_faults(&self) -> Vec<String> {
+        self.keys.faults(self.clock.now())
+    }
 }
 
 const POST: &str = "POST";
 const GET: &str = "GET, HEAD";
 
-const ACTIONS: [(&str, Action); 6] = [
+/// Every route that needs credentials, by its path; each takes `POST`.
+pub(crate) const ACTIONS: [(&str, Action); 6] = [
     ("/tokenize", Action::Tokenize),
     ("/detokenize", Action::Detokenize),
     ("/grant/set", Action::GrantSet),
@@ -112,7 +122,7 @@ const ACTIONS: [(&str, Action); 6] = [
 ];
 
 /// The Simple Tokenizer's, which its client joins to the back end's own URL.
-const SIMPLE: [(&str, Action); 2] = [
+pub(crate) const SIMPLE: [(&str, Action); 2] = [
     ("/.lunasec/tokenize", Action::SimpleTokenize),
     ("/.lunasec/detokenize", Action::SimpleDetokenize),
 ];
@@ -123,7 +133,7 @@ const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
 
 /// Every route; nothing but [`crate::Front`] stands before it.
 pub(crate) fn routes(api: Arc<Api>) -> Router {
-    let mut routes = public().fallback(no_such_route);
+    let mut routes = public(&api).fallback(no_such_route);
     let simple: &[_] = match api.config.simple {
         Simple::Served => &SIMPLE,
         Simple::Absent => &[],
@@ -139,10 +149,14 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
 
 /// Routes whose answers hold no key, URL or metadata, and which may be compressed for that
 /// reason; never put another one here.
-fn public() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/health", axum::routing::get(health).fallback(get_only))
-        .route("/ready", axum::routing::get(ready).fallback(get_only))
+fn public(api: &Api) -> Router<Arc<Api>> {
+    let mut routes = Router::new();
+    for (path, public) in public::served(api) {
+        let handler =
+            move |State(api): State<Arc<Api>>| async move { public::answer(&api, public).await };
+        routes = routes.route(path, axum::routing::get(handler).fallback(get_only));
+    }
+    routes
         .layer(axum::middleware::map_response(varies_in_encoding))
         .layer(CompressionLayer::new().quality(COMPRESSION))
 }
@@ -165,7 +179,7 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     let span = tracing::debug_span!("request", %id, action = action.as_str());
     let work = async {
         let (parts, body) = request.into_parts();
-        let verified = match authenticate(&api, &parts.headers) {
+        let verified = match authenticate(&api, &parts.headers).await {
             Ok(verified) => verified,
             Err(refusal) => return respond(id, None, Err(refusal)),
         };
@@ -186,9 +200,10 @@ async fn serve(api: Arc<Api>, action: Action, request: Request<Body>) -> Respons
     work.instrument(span).await
 }
 
-fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
+async fn authenticate(api: &Api, headers: &http::HeaderMap) -> Result<Arc<Verified>, Refusal> {
     let jwt = credentials::jwt(headers, &api.config.own_origin)?;
-    api.verifier.verify(jwt, api.clock.now()).map_err(|reason| {
+    let verified = api.keys.verify(jwt, &*api.clock).await;
+    verified.map_err(|reason| {
         tracing::debug!(%reason, "credentials refused");
         Refusal::new(ErrorName::NotAuthenticated, "the credentials are not valid")
     })
@@ -219,22 +234,6 @@ async fn act(
         Action::MetadataGet => routes::metadata_get(api, &request, &body).await,
         Action::MetadataSet => routes::metadata_set(api, &request, &body).await,
     }
-}
-
-/// The process runs and answers; what is behind it is `/ready`'s business.
-async fn health(State(api): State<Arc<Api>>) -> Response<Body> {
-    respond(api.ids.next(), None, Ok(Success::Empty))
-}
-
-/// Whether requests can be served now.
-async fn ready(State(api): State<Arc<Api>>) -> Response<Body> {
-    let faults = api.vault.health().await.faults;
-    let result = if faults.is_empty() {
-        Ok(Success::Empty)
-    } else {
-        Err(Refusal::new(ErrorName::Unavailable, faults.join("; ")))
-    };
-    respond(api.ids.next(), None, result)
 }
 
 async fn post_only(State(api): State<Arc<Api>>) -> Response<Body> {

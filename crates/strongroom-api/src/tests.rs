@@ -1,5 +1,6 @@
 //! The router as a client meets it, with a real vault behind it.
 
+mod contract;
 mod front;
 mod house;
 mod simple;
@@ -201,6 +202,8 @@ async fn a_body_may_have_the_limit_and_not_a_byte_more() {
     let over = padded(house::BODY_BYTES_MAX + 1);
     let answer = house.post(USER, "/tokenize", over.clone()).await;
     assert_eq!((answer.status, answer.name()), (413, "TooLarge"));
+    // The rest is not read, and the client is told not to use the connection again.
+    assert_eq!(answer.header("connection"), "close");
     // In pieces and with no length announced.
     let pieces: Vec<_> = over
         .as_bytes()

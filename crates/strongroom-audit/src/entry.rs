@@ -71,6 +71,10 @@ pub enum Rule {
     Sweep,
     /// An operator accepted the system clock as it is.
     Clock,
+    /// An operator asked for it on the vault's machine.
+    Operator,
+    /// An operator accepted that what was deleted since a backup is there again.
+    Resurrection,
 }
 
 impl Rule {
@@ -86,6 +90,8 @@ impl Rule {
             Self::Store => "store",
             Self::Sweep => "sweep",
             Self::Clock => "clock",
+            Self::Operator => "operator",
+            Self::Resurrection => "resurrection",
         }
     }
 }
@@ -116,6 +122,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An operator's act, which no request stands behind.
+    pub fn of_operator(at: UnixMillis, action: &'static str, rule: Rule) -> Self {
+        Self {
+            at,
+            request: None,
+            subject: None,
+            session: None,
+            action,
+            token: None,
+            target: None,
+            decision: Decision::Allow,
+            rule,
+            row: None,
+        }
+    }
+
     /// Appends the entry's line, its newline included.
     ///
     /// Every field is a number, a fixed word or hexadecimal, so nothing needs escaping.

@@ -4,11 +4,13 @@
 //! values: an entry names a token by its keyed reference only. The gate is its one writer.
 
 mod entry;
+mod history;
 mod log;
 mod open;
 mod writer;
 
 pub use entry::{Decision, Entry, RequestId, Rule};
+pub use history::Gone;
 pub use log::{Durability, Limits, Log, Receipt};
 
 /// Why the log cannot be written or read. The gate refuses the request in every case.

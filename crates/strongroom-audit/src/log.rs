@@ -48,7 +48,7 @@ impl Log {
     pub fn open(dir: &Path, durability: Durability, limits: Limits) -> Result<Self, Error> {
         let path = dir.join("decisions.jsonl");
         let opened = open::open(dir, &path, limits.queue_bytes_max as u64)?;
-        let shared = Arc::new(Shared::new(durability, limits));
+        let shared = Arc::new(Shared::new(durability, limits, opened.len));
         let for_thread = Arc::clone(&shared);
         let (file, len) = (opened.file, opened.len);
         let thread = std::thread::Builder::new()
@@ -80,6 +80,12 @@ impl Log {
     /// Whether entries are accepted at present.
     pub fn health(&self) -> Result<(), Error> {
         self.shared.health()
+    }
+
+    /// Bytes of the file that are whole entries and synced. With [`Durability::Durable`] every
+    /// entry whose receipt has resolved is in them, and all that were appended before it.
+    pub fn durable_bytes(&self) -> u64 {
+        self.shared.durable_bytes()
     }
 
     /// Writes and syncs what waits, and refuses everything after.

@@ -8,9 +8,9 @@ use std::path::Path;
 use strongroom_core::UnixMillis;
 
 const FORMAT: u64 = 1;
-const HEADER: &[u8] = b"{\"format\":\"strongroom.decisions\",\"version\":1}\n";
+pub(crate) const HEADER: &[u8] = b"{\"format\":\"strongroom.decisions\",\"version\":1}\n";
 /// Longest line of ours, with room to spare.
-const LINE_BYTES_MAX: u64 = 4 * 1024;
+pub(crate) const LINE_BYTES_MAX: u64 = 4 * 1024;
 
 pub(crate) struct Opened {
     pub(crate) file: File,

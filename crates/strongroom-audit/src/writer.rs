@@ -5,6 +5,7 @@ use crate::{Entry, Error};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use strongroom_core::crowd::Crowd;
@@ -48,11 +49,14 @@ pub(crate) struct Shared {
     filled: Condvar,
     durability: Durability,
     limits: Limits,
+    /// Length of the file at its last sync.
+    synced: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(durability: Durability, limits: Limits) -> Self {
+    pub(crate) fn new(durability: Durability, limits: Limits, synced: u64) -> Self {
         Self {
+            synced: AtomicU64::new(synced),
             queue: Mutex::default(),
             filled: Condvar::new(),
             durability,
@@ -107,6 +111,10 @@ impl Shared {
             None if queue.closed => Err(Error::Closed),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn durable_bytes(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
     }
 
     /// Ends a full disk's fault once an entry would fit.
@@ -171,6 +179,8 @@ pub(crate) fn run(shared: &Shared, file: &File, mut len: u64) {
         }
         let committed = answers.len();
         let fault = write_batch(file, &mut len, &batch).err();
+        // Before anyone is told.
+        shared.synced.store(len, Ordering::Release);
         let came_meanwhile = {
             let mut queue = shared.lock();
             queue.fault = fault;

@@ -3,19 +3,30 @@
 //! It is read once and never changed afterwards. Unknown keys are refused. Secrets come by
 //! `*_file` alone. Relative paths are relative to the file's own directory.
 
+mod admin;
 mod credentials;
+mod document;
+mod faults;
 mod http;
+mod jwks;
+mod log_level;
+mod reader;
 mod s3;
 mod sections;
+mod show;
 mod units;
 
 pub(crate) use credentials::CredentialSection;
+pub(crate) use faults::{Checks, Faults};
 pub(crate) use http::proxies;
-pub(crate) use sections::{Config, Durability, LogFormat, LogSection, SessionSection, TlsSection};
-
+pub(crate) use jwks::JwksSection;
+pub(crate) use sections::{Config, Durability, KeySource, LogFormat, SessionSection, TlsSection};
 pub(crate) use units::Span;
 
 use anyhow::{Context, bail};
+use document::Node;
+use faults::{Fault, Findings, Origin};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const CANDIDATES: [&str; 3] = [
@@ -23,7 +34,8 @@ const CANDIDATES: [&str; 3] = [
     "strongroom/strongroom.toml",
     "/etc/strongroom/strongroom.toml",
 ];
-const ENV_PREFIX: &str = "STRONGROOM__";
+/// Longest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The given file, or the first of the usual places that exists.
 pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
@@ -52,191 +64,137 @@ pub(crate) fn find_required(
     })
 }
 
-/// Reads and checks the file, with the environment's overrides on top.
+/// Reads and checks the file, with the environment's overrides on top. What is wrong with its
+/// keys comes back as [`Faults`], all at once.
 pub(crate) fn load(path: &Path, overrides: &[(String, String)]) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let dir = std::path::absolute(dir).with_context(|| dir.display().to_string())?;
-    parse(&text, dir, overrides).with_context(|| path.display().to_string())
+    Source::read(path, overrides)?.parse(|_, _| ())
 }
 
-fn parse(text: &str, dir: PathBuf, overrides: &[(String, String)]) -> anyhow::Result<Config> {
-    // Once as it stands, so that a fault of the file is told with its line.
-    toml::from_str::<Config>(text)?;
-    let mut table: toml::Table = toml::from_str(text)?;
-    for (name, value) in overrides {
-        if let Some(key) = name.strip_prefix(ENV_PREFIX) {
-            set(&mut table, key, value).with_context(|| format!("environment: {name}"))?;
+/// The same, with what a listener needs before it may serve anybody.
+pub(crate) fn load_to_serve(
+    path: &Path,
+    overrides: &[(String, String)],
+    behind_proxy: bool,
+) -> anyhow::Result<Config> {
+    let listeners = |config: &Config, checks: &mut Checks| {
+        config.check_listeners(behind_proxy, checks);
+    };
+    load_checked(path, overrides, listeners)
+}
+
+/// The same, with whatever else is to hold.
+pub(crate) fn load_checked(
+    path: &Path,
+    overrides: &[(String, String)],
+    more: impl FnOnce(&Config, &mut Checks),
+) -> anyhow::Result<Config> {
+    Source::read(path, overrides)?.parse(more)
+}
+
+/// The configuration in effect, as TOML with each value's origin.
+pub(crate) fn show(path: &Path, overrides: &[(String, String)]) -> anyhow::Result<String> {
+    Source::read(path, overrides)?.show()
+}
+
+/// What a configuration is made from.
+struct Source<'a> {
+    /// As messages name it.
+    file: PathBuf,
+    /// What relative paths are relative to.
+    dir: PathBuf,
+    text: String,
+    /// The environment.
+    overrides: &'a [(String, String)],
+}
+
+impl<'a> Source<'a> {
+    fn read(path: &Path, overrides: &'a [(String, String)]) -> anyhow::Result<Self> {
+        let shown = || path.display().to_string();
+        let mut text = String::new();
+        let file = std::fs::File::open(path).with_context(shown)?;
+        let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+        if read.with_context(shown)? as u64 > FILE_BYTES_MAX {
+            bail!("{} is longer than {FILE_BYTES_MAX} bytes", shown());
+        }
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let dir = std::path::absolute(dir).with_context(|| dir.display().to_string())?;
+        Ok(Self {
+            file: path.to_owned(),
+            dir,
+            text,
+            overrides,
+        })
+    }
+
+    fn parse(&self, more: impl FnOnce(&Config, &mut Checks)) -> anyhow::Result<Config> {
+        Ok(self.parse_whole(more)?.0)
+    }
+
+    /// The configuration, and the document that it was read from.
+    fn parse_whole(
+        &self,
+        more: impl FnOnce(&Config, &mut Checks),
+    ) -> Result<(Config, Node), Faults> {
+        let findings = Findings::default();
+        let (root, whole) = self.document(&findings);
+        let config = reader::read::<Config>(&root, &findings).map(|mut config| {
+            config.dir.clone_from(&self.dir);
+            let mut checks = Checks::default();
+            config.check(&mut checks);
+            more(&config, &mut checks);
+            checks.place(&root, &findings, whole);
+            config
+        });
+        match (findings.told(&self.file, &self.text), config) {
+            (None, Some(config)) => Ok((config, root)),
+            (faults, _) => Err(faults.unwrap_or_default()),
         }
     }
-    let mut config: Config = table
-        .try_into()
-        .context("with the overrides of the environment")?;
-    config.dir = dir;
-    config.check()?;
-    Ok(config)
+
+    fn show(&self) -> anyhow::Result<String> {
+        let (config, root) = self.parse_whole(|_, _| ())?;
+        show::show(self, &config, &root)
+    }
+
+    /// The file with the environment on top, and whether all of it is TOML; what is not is noted
+    /// and left out.
+    fn document(&self, findings: &Findings) -> (Node, bool) {
+        let (mut root, faults) = Node::parse(&self.text);
+        let lines: Vec<_> = faults.iter().filter_map(|fault| self.line(fault)).collect();
+        root.drop_lines(&lines, &self.text, findings);
+        for (name, value) in self.overrides {
+            if let Err(fault) = root.set(name, value) {
+                findings.record(fault);
+            }
+        }
+        let whole = faults.is_empty();
+        for fault in faults {
+            findings.record(fault);
+        }
+        (root, whole)
+    }
+
+    fn line(&self, fault: &Fault) -> Option<usize> {
+        match &fault.origin {
+            Some(Origin::File(offset)) => Some(faults::position(&self.text, *offset).0),
+            _ => None,
+        }
+    }
 }
 
-/// Sets `SECTION__KEY` to what the text is in TOML, or to the text itself.
-fn set(table: &mut toml::Table, key: &str, text: &str) -> anyhow::Result<()> {
-    let mut parts: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut at = table;
-    for part in parts {
-        let next = at
-            .entry(part)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = next
-            .as_table_mut()
-            .context("names something that is no section")?;
-    }
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
-    let value = parsed.ok().and_then(|mut one| one.remove("value"));
-    at.insert(
-        last,
-        value.unwrap_or_else(|| toml::Value::String(text.to_owned())),
-    );
-    Ok(())
+/// What [`show`] prints of a text; it reads no file.
+pub(crate) fn show_text(text: &str, overrides: &[(String, String)]) -> anyhow::Result<String> {
+    let source = Source {
+        file: "strongroom.toml".into(),
+        dir: PathBuf::from("/"),
+        text: text.to_owned(),
+        overrides,
+    };
+    source.show()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse_with(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
-        let overrides: Vec<_> = overrides
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        parse(text, PathBuf::from("/etc/strongroom"), &overrides)
-    }
-
-    #[test]
-    fn an_empty_file_is_the_defaults() {
-        let config = parse_with("", &[]).unwrap();
-        assert_eq!(config.api.listen.to_string(), "127.0.0.1:37766");
-        assert_eq!(config.s3.listen.to_string(), "127.0.0.1:37767");
-    }
-
-    #[test]
-    fn the_example_file_loads_and_states_the_defaults() {
-        let example = include_str!("../../../strongroom.example.toml");
-        let config = parse_with(example, &[]).unwrap();
-        let mut defaults = parse_with("", &[]).unwrap();
-        defaults.key_source.clone_from(&config.key_source);
-        defaults.client.clone_from(&config.client);
-        assert_eq!(config, defaults);
-    }
-
-    #[test]
-    fn the_environment_overrides_the_file() {
-        let text = "[api]\nlisten = \"127.0.0.1:1\"\n[audit]\ndurability = \"durable\"\n";
-        let config = parse_with(
-            text,
-            &[
-                ("STRONGROOM__API__LISTEN", "127.0.0.1:0"),
-                ("STRONGROOM__AUDIT__DURABILITY", "buffered"),
-                ("STRONGROOM__SHUTDOWN_S", "3"),
-                ("STRONGROOM__SESSION__ALLOW_UNBOUNDED", "true"),
-                ("STRONGROOM_CONFIG", "ignored"),
-            ],
-        )
-        .unwrap();
-        assert_eq!(config.api.listen.port(), 0);
-        assert_eq!(config.audit.durability, Durability::Buffered);
-        assert_eq!(config.shutdown_s, 3);
-        assert!(config.session.allow_unbounded);
-    }
-
-    #[test]
-    fn unknown_keys_are_refused_with_their_line() {
-        let error = format!(
-            "{:#}",
-            parse_with("shutdown_s = 1\ntypo = 2\n", &[]).unwrap_err()
-        );
-        assert!(
-            error.contains("typo") && error.contains("line 2"),
-            "{error}"
-        );
-        assert!(parse_with("[api]\nlissen = 1\n", &[]).is_err());
-        assert!(parse_with("", &[("STRONGROOM__API__LISSEN", "x")]).is_err());
-    }
-
-    #[test]
-    fn impossible_values_are_refused() {
-        for text in [
-            "[grants]\ndefault = \"2h\"\nmax = \"1h\"",
-            "[urls]\ndownload = \"61s\"",
-            "[urls]\nupload = \"8d\"",
-            "[urls]\nupload = \"0s\"",
-            "[s3]\nobject_bytes_max = \"5121GiB\"",
-            "[api]\npublic_url = \"vault.example.org\"",
-            "[tokens]\nmetadata_bytes_max = \"1MiB\"",
-            "[s3]\ninline_bytes_max = \"2MiB\"",
-            "[s3]\nuploads_max = 0",
-            "[s3]\nupload_life = \"0\"",
-            "[s3]\nobject_downloads_max = 0",
-            "[s3]\nbody_rate_min = \"2GiB\"",
-            "trusted_proxies = [\"proxy.example\"]",
-            "trusted_proxies = [\"10.0.0.0/33\"]",
-            "[api]\nhost_names = [\"https://vault.example.org\"]",
-            "[s3]\nhost_names = [\"\"]",
-            "[api]\npublic_url = \"https://me@vault.example.org\"",
-            "[api]\nheader_bytes_max = \"4KiB\"",
-            "[s3]\nheader_bytes_max = \"2MiB\"",
-            "[api]\nheaders_max = 101",
-            "[api]\nuri_bytes_max = \"17KiB\"",
-            "[api]\nrequests_max = 0",
-            "[api]\nconnections_max = 0",
-            "[api]\nconnections_per_client_max = 0",
-            "[s3]\nhandshakes_max = 0",
-            "[s3]\nhandshake_time_max = \"0\"",
-            "[api]\nidle_max = \"0\"",
-            "[api.tls]\ncertificate_file = \"cert.pem\"",
-            "[s3]\npublic_url = \"http://objects.example.org\"\n\
-             [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"",
-        ] {
-            assert!(parse_with(text, &[]).is_err(), "{text}");
-        }
-    }
-
-    const TLS: &str = "[api.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n\
-                       [s3.tls]\ncertificate_file = \"a\"\nkey_file = \"b\"\n";
-
-    #[test]
-    fn plain_http_leaves_loopback_behind_a_proxy_only() {
-        let open = "[api]\nlisten = \"192.0.2.1:1\"\n[s3]\nlisten = \"192.0.2.1:2\"\n";
-        let config = parse_with(open, &[]).unwrap();
-        let said = config.check_listeners(false).unwrap_err().to_string();
-        assert!(
-            said.contains("api.listen") && said.contains("api.tls"),
-            "{said}"
-        );
-        let said = config.check_listeners(true).unwrap_err().to_string();
-        assert!(said.contains("trusted_proxies"), "{said}");
-        let proxied = format!("trusted_proxies = [\"192.0.2.9\"]\n{open}");
-        let config = parse_with(&proxied, &[]).unwrap();
-        config.check_listeners(true).unwrap();
-        config.check_listeners(false).unwrap_err();
-        let config = parse_with(&format!("{open}{TLS}"), &[]).unwrap();
-        config.check_listeners(false).unwrap();
-        parse_with("", &[]).unwrap().check_listeners(false).unwrap();
-    }
-
-    #[test]
-    fn a_listener_on_every_address_needs_a_name() {
-        let every = "trusted_proxies = [\"192.0.2.9\"]\n[api]\nlisten = \"0.0.0.0:1\"\npublic_url = \"https://vault.example.org\"\n\
-                     [s3]\nlisten = \"[::]:2\"\n";
-        let config = parse_with(&format!("{every}{TLS}"), &[]).unwrap();
-        for behind_proxy in [false, true] {
-            let said = config
-                .check_listeners(behind_proxy)
-                .unwrap_err()
-                .to_string();
-            assert!(said.contains("s3.public_url"), "{said}");
-        }
-    }
-}
+mod tests;

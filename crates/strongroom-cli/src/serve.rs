@@ -2,31 +2,34 @@
 
 mod addresses;
 mod doors;
+mod key_sources;
 
 pub(crate) use addresses::Urls;
+pub(crate) use key_sources::open as open_key_sources;
 
+use crate::admin::Admin;
+use crate::backup::source::Source;
 use crate::client::Surroundings;
-use crate::config::{self, Config, SessionSection};
+use crate::config::{self, Config};
 use crate::dev::DevVault;
+use crate::log_file::LogFile;
+use crate::notify::Notify;
 use crate::process::start_logging;
 use crate::stores::{self, Stores};
 use crate::system_now;
 use addresses::{Listeners, write_ready_file};
-use anyhow::Context;
 use clap::Args;
 use doors::Doors;
-use std::fs;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strongroom::{Parts, Rules, Vault};
+use strongroom::{Rules, Vault};
 use strongroom_api::Api;
 use strongroom_core::stream::RUN_BYTES_MAX;
-use strongroom_core::time::Clock;
-use strongroom_records::RecordStore;
-use strongroom_session::{KeySourceConfig, PublicKey, Verifier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 /// Longest time from the start to the first sweep.
@@ -56,18 +59,26 @@ impl Serve {
     ) -> anyhow::Result<()> {
         // Before anything is made that a stop must remove.
         let mut stop = StopSignal::new()?;
+        let hangup = signal(SignalKind::hangup())?;
         let dev = self.dev.then(|| DevVault::create(around)).transpose()?;
         let path = match &dev {
             Some(dev) => dev.config_file(),
             None => config::find_required(find)?,
         };
-        let config = config::load(&path, overrides)?;
-        config.check_listeners(self.behind_proxy)?;
-        start_logging(&config.log)?;
+        let config = config::load_to_serve(&path, overrides, self.behind_proxy)?;
+        let log = start_logging(&config)?;
         let listeners = Listeners::bind(&config)?;
         let stores = stores::open(&config, &listeners.s3.url, system_now)?;
-        let proxied = self.behind_proxy;
-        let served = serve(&config, proxied, listeners, stores, &mut stop, |urls| {
+        let admin = Admin::bind(&config)?;
+        let notify = Notify::new(around.notify_socket.as_deref());
+        let begun = Begun {
+            behind_proxy: self.behind_proxy,
+            config_file: path,
+            listeners,
+            stores,
+            admin,
+        };
+        let served = serve(&config, begun, &mut stop, &notify, |urls| {
             if let Some(dev) = &dev {
                 dev.announce(urls)?;
             }
@@ -75,75 +86,95 @@ impl Serve {
                 .as_deref()
                 .map_or(Ok(()), |file| write_ready_file(file, urls))
         });
-        served.await
+        tokio::select! {
+            served = served => served,
+            never = reopen_at(hangup, log.as_ref()) => match never {},
+        }
+    }
+}
+
+/// What is bound and open before anything is served.
+struct Begun {
+    behind_proxy: bool,
+    config_file: PathBuf,
+    listeners: Listeners,
+    stores: Stores,
+    admin: Option<Admin>,
+}
+
+/// Opens the log's file anew at each hangup; without one the signal is taken and does nothing.
+async fn reopen_at(mut hangup: Signal, log: Option<&LogFile>) -> Infallible {
+    loop {
+        if hangup.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(log) = log {
+            log.reopen();
+        }
     }
 }
 
 async fn serve(
     config: &Config,
-    behind_proxy: bool,
-    listeners: Listeners,
-    stores: Stores,
+    begun: Begun,
     stop_signal: &mut StopSignal,
+    notify: &Notify<'_>,
     ready: impl FnOnce(&Urls) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let listeners = begun.listeners;
     let urls = listeners.urls();
-    let Stores {
-        keyring,
-        audit,
-        clock,
-        records,
-        objects,
-        lock,
-    } = stores;
-    let clock: Arc<dyn Clock> = clock;
-    let verifier = Arc::new(open_verifier(config)?);
-    let s3_router = objects.router();
-    let vault = Vault::open(Parts {
-        keyring,
-        records: Arc::clone(&records) as Arc<dyn RecordStore>,
-        objects,
-        audit: Arc::clone(&audit),
-        clock: Arc::clone(&clock),
-        rules: rules(config),
-    });
-    let vault = Arc::new(vault.await?);
+    let opened = Arc::new(begun.stores.open_vault(rules(config)).await?);
+    let keys = Arc::new(key_sources::open(config)?);
+    let source = Arc::new(Source::new(&opened, config, begun.config_file));
     let api = Api::new(
-        Arc::clone(&vault),
-        verifier,
-        clock,
+        Arc::clone(&opened.vault),
+        Arc::clone(&keys),
+        Arc::clone(&opened.clock),
         doors::api_config(config, &listeners.api)?,
         &mut rand_core::UnwrapErr(getrandom::SysRng),
     );
 
     let (stop, stopping) = watch::channel(false);
     let connections = TaskTracker::new();
-    let doors = Doors::new(config, behind_proxy, listeners)?;
-    doors.open(Arc::new(api), s3_router, &stopping, &connections);
-    let sweeping = tokio::spawn(sweep_forever(Arc::clone(&vault), config.sweep.every.0));
+    let doors = Doors::new(config, begun.behind_proxy, listeners)?;
+    doors.open(
+        Arc::new(api),
+        opened.objects.router(),
+        &stopping,
+        &connections,
+    );
+    let mut background = JoinSet::new();
+    let clock = Arc::clone(&opened.clock);
+    background.spawn(async move { keys.run(&*clock).await });
+    background.spawn(sweep_forever(
+        Arc::clone(&opened.vault),
+        config.sweep.every.0,
+    ));
+    let admin = begun
+        .admin
+        .map(|admin| tokio::spawn(admin.serve(source, stopping)));
     ready(&urls)?;
+    notify.ready();
     tracing::info!(api = urls.api, s3 = urls.s3, "serving");
 
     stop_signal.received().await;
     tracing::info!("stopping");
+    notify.stopping();
     // Whoever held the other ends is gone, which is what is asked for.
     let _ = stop.send(true);
-    sweeping.abort();
+    background.abort_all();
     connections.close();
     let drain = Duration::from_secs(config.shutdown_s);
-    if tokio::time::timeout(drain, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            open = connections.len(),
-            "connections were cut after shutdown_s"
-        );
+    let drained = tokio::time::timeout(drain, connections.wait()).await;
+    if drained.is_err() {
+        let open = connections.len();
+        tracing::warn!(open, "connections were cut after shutdown_s");
     }
-    let closed = records.close().await;
-    audit.close();
-    drop(lock);
-    closed.context("the record store could not be closed")
+    if let Some(admin) = admin {
+        // A panic in it was reported by itself.
+        let _ = admin.await;
+    }
+    opened.close().await
 }
 
 /// Ctrl-C, or a polite request to end.
@@ -187,43 +218,7 @@ async fn sweep_forever(vault: Arc<Vault>, every: Duration) {
     }
 }
 
-fn open_verifier(config: &Config) -> anyhow::Result<Verifier> {
-    let mut sources = Vec::new();
-    for source in &config.key_source {
-        let mut keys = Vec::new();
-        for file in &source.public_key_files {
-            let path = config.path(file);
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let key = PublicKey::from_pem(&text)
-                .or_else(|error| PublicKey::from_pkcs1_base64(text.trim()).map_err(|_| error));
-            keys.push(key.with_context(|| path.display().to_string())?);
-        }
-        sources.push(KeySourceConfig {
-            name: source.name.clone(),
-            keys,
-            subjects: source
-                .subjects
-                .iter()
-                .map(|subject| (*subject).into())
-                .collect(),
-            iss: source.iss.clone(),
-            aud: source.aud.clone(),
-        });
-    }
-    Verifier::new(sources, session_rules(&config.session)).context("key_source")
-}
-
-fn session_rules(session: &SessionSection) -> strongroom_session::Rules {
-    strongroom_session::Rules {
-        leeway_s: session.leeway.0.as_secs(),
-        allow_unbounded: session.allow_unbounded,
-        lifetime_max_s: session.lifetime_max.0.as_secs(),
-        cache_max: session.cache_max,
-        jwt_bytes_max: session.jwt_bytes_max.as_usize(),
-    }
-}
-
-fn rules(config: &Config) -> Rules {
+pub(crate) fn rules(config: &Config) -> Rules {
     let secs = |span: config::Span| u32::try_from(span.0.as_secs()).unwrap_or(u32::MAX);
     Rules {
         grant_default_ms: config.grants.default.millis(),

@@ -8,11 +8,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use strongroom::clock::VaultClock;
+use strongroom::{Parts, Rules, Vault};
 use strongroom_audit::Log;
-use strongroom_core::UnixMillis;
+use strongroom_core::time::Clock;
+use strongroom_core::{UnixMillis, VaultId};
 use strongroom_keyring::{Keyring, file as keyring_file};
-use strongroom_objects::{Embedded, EmbeddedConfig, S3Credential, SigningSecret};
-use strongroom_records::{Sqlite, SqliteConfig};
+use strongroom_objects::{Embedded, EmbeddedConfig, ObjectStore, S3Credential, SigningSecret};
+use strongroom_records::{RecordStore, Sqlite, SqliteConfig};
 
 /// Format of the data directory as a whole; each store has its own beside it.
 pub(crate) const FORMAT: u32 = 1;
@@ -32,22 +34,55 @@ pub(crate) struct Stores {
     pub(crate) lock: DataLock,
 }
 
+/// A vault, and the stores that it was opened from.
+pub(crate) struct OpenVault {
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) vault_id: VaultId,
+    pub(crate) records: Arc<Sqlite>,
+    pub(crate) objects: Arc<Embedded>,
+    pub(crate) audit: Arc<Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    _lock: DataLock,
+}
+
+impl Stores {
+    /// Gives the keyring to the vault.
+    pub(crate) async fn open_vault(self, rules: Rules) -> anyhow::Result<OpenVault> {
+        let vault_id = self.keyring.vault_id();
+        let clock: Arc<dyn Clock> = self.clock;
+        let vault = Vault::open(Parts {
+            keyring: self.keyring,
+            records: Arc::clone(&self.records) as Arc<dyn RecordStore>,
+            objects: Arc::clone(&self.objects) as Arc<dyn ObjectStore>,
+            audit: Arc::clone(&self.audit),
+            clock: Arc::clone(&clock),
+            rules,
+        });
+        Ok(OpenVault {
+            vault: Arc::new(vault.await?),
+            vault_id,
+            records: self.records,
+            objects: self.objects,
+            audit: self.audit,
+            clock,
+            _lock: self.lock,
+        })
+    }
+}
+
+impl OpenVault {
+    /// Finishes what is queued, and closes records and log.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        let closed = self.records.close().await;
+        self.audit.close();
+        closed.context("the record store could not be closed")
+    }
+}
+
 /// Locks the data directory against a second process and checks its format.
 pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
     let dir = config.path(&config.data_dir);
-    let metadata = fs::metadata(&dir).with_context(|| {
-        format!(
-            "the data directory {} cannot be read; `strongroom init` makes one",
-            dir.display()
-        )
-    })?;
-    if metadata.mode() & 0o077 != 0 {
-        bail!(
-            "{0} is open to others (mode {1:o}); run `chmod 700 {0}`",
-            dir.display(),
-            metadata.mode() & 0o777
-        );
-    }
+    check_private_dir(&dir)?;
     let path = dir.join("lock");
     let file = OpenOptions::new()
         .write(true)
@@ -67,6 +102,30 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<DataLock> {
     }
     check_format(&dir)?;
     Ok(DataLock(file))
+}
+
+/// Whether the data directory could be opened, as far as can be told without a lock.
+pub(crate) fn check_data_dir(config: &Config) -> anyhow::Result<()> {
+    let dir = config.path(&config.data_dir);
+    check_private_dir(&dir)?;
+    check_format(&dir)
+}
+
+fn check_private_dir(dir: &Path) -> anyhow::Result<()> {
+    let metadata = fs::metadata(dir).with_context(|| {
+        format!(
+            "the data directory {} cannot be read; `strongroom init` makes one",
+            dir.display()
+        )
+    })?;
+    if metadata.mode() & 0o077 != 0 {
+        bail!(
+            "{0} is open to others (mode {1:o}); run `chmod 700 {0}`",
+            dir.display(),
+            metadata.mode() & 0o777
+        );
+    }
+    Ok(())
 }
 
 /// Writes the format of a new data directory.
@@ -227,7 +286,8 @@ fn read_credentials(config: &Config) -> anyhow::Result<Vec<S3Credential>> {
     config.s3.credential.iter().map(read).collect()
 }
 
-fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {
+/// Reads a secret access key.
+pub(crate) fn read_signing_secret(path: &Path) -> anyhow::Result<SigningSecret> {
     const SECRET_BYTES_MAX: u64 = 1_024;
     let bytes = keyring_file::read_private(path, SECRET_BYTES_MAX)?;
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);

@@ -80,6 +80,19 @@ impl Pair {
         Ok(receiver)
     }
 
+    /// Whether a vault would start with the files as they are now, and clients believe it.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let (_, expires) = self.read()?;
+        match expires {
+            Some(expires) if self.seconds_until(expires) <= 0 => bail!(
+                "{} has expired: {}",
+                self.certificate.display(),
+                expires.format(&Rfc3339)?
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn load(&self) -> anyhow::Result<TlsAcceptor> {
         let (certified, expires) = self.read().context(self.section)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -118,8 +131,7 @@ impl Pair {
             tracing::info!(section, %file, "certificate read");
             return;
         };
-        let now_s = i64::try_from((self.system_now)().secs()).unwrap_or(i64::MAX);
-        let left = expires.unix_timestamp().saturating_sub(now_s);
+        let left = self.seconds_until(expires);
         let expires = expires.format(&Rfc3339).unwrap_or_default();
         if left <= 0 {
             tracing::warn!(section, %file, expires, "the certificate has expired");
@@ -128,6 +140,11 @@ impl Pair {
         } else {
             tracing::info!(section, %file, expires, "certificate read");
         }
+    }
+
+    fn seconds_until(&self, expires: OffsetDateTime) -> i64 {
+        let now_s = i64::try_from((self.system_now)().secs()).unwrap_or(i64::MAX);
+        expires.unix_timestamp().saturating_sub(now_s)
     }
 
     fn stamp(&self) -> [Option<Stamp>; 2] {
@@ -203,6 +220,12 @@ impl Watched {
             ),
         }
     }
+}
+
+/// Whether a file holds certificates, and nothing broken.
+pub(crate) fn check_chain(path: &Path) -> anyhow::Result<()> {
+    let read = read_chain(path).map(drop);
+    read.with_context(|| path.display().to_string())
 }
 
 fn read_chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {

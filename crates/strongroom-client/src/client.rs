@@ -225,7 +225,8 @@ impl fmt::Debug for Client {
     }
 }
 
-async fn refused(url: &Url, status: u16, answer: Response) -> Error {
+/// The vault's refusal.
+pub(crate) async fn refused(url: &Url, status: u16, answer: Response) -> Error {
     let retry_after_s = retry_after_s(answer.headers());
     let id = answer
         .headers()
@@ -244,7 +245,7 @@ async fn refused(url: &Url, status: u16, answer: Response) -> Error {
 }
 
 /// With exactly one slash at the end, so that routes can be joined to it.
-fn base_url(text: &str) -> Result<Url, Error> {
+pub(crate) fn base_url(text: &str) -> Result<Url, Error> {
     let mut url: Url = text.parse().map_err(|_| Error::BadUrl)?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()

@@ -9,6 +9,7 @@
 mod client;
 mod download;
 mod error;
+mod probe;
 mod signer;
 mod transport;
 mod upload;
@@ -17,6 +18,7 @@ mod value;
 pub use client::{Client, ClientConfig, GrantHolder};
 pub use download::Download;
 pub use error::Error;
+pub use probe::Probe;
 pub use signer::{Identity, JwtSigner};
 pub use transport::is_loopback;
 pub use value::{ByteStream, Value};
@@ -45,6 +47,8 @@ pub mod limits {
     pub const RETRY_AFTER_MAX_S: u32 = 5;
     /// Longest answer of the vault's API that is read.
     pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// For a vault to say how it is, connecting included.
+    pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
     /// Longest error of the object store that is read.
     pub const STORE_ERROR_BYTES_MAX: usize = 64 * 1024;
     /// Life of a JWT that the client mints for itself.

@@ -9,6 +9,7 @@ use reqwest::{RequestBuilder, Response, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use strongroom_wire::header;
@@ -24,18 +25,23 @@ impl Transport {
     /// Trusts the system's CA certificates and those in `ca_pem`.
     pub(crate) fn new(ca_pem: Option<&[u8]>) -> Result<Self, Error> {
         let tls = tls_config(ca_pem)?;
-        let build = |builder: reqwest::ClientBuilder| builder.build().map_err(|_| Error::Setup);
-        // Neither a proxy nor a redirect may ever see a key that belongs to one host.
-        let builder = || {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .redirect(redirect::Policy::none())
-                .connect_timeout(limits::CONNECT_TIMEOUT)
-                .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
-        };
         Ok(Self {
-            direct: build(builder().no_proxy())?,
-            proxied: build(builder())?,
+            direct: build(builder(tls.clone()).no_proxy())?,
+            proxied: build(builder(tls))?,
+        })
+    }
+
+    /// The same for one host, which is at this address whatever its name says.
+    pub(crate) fn to(
+        address: SocketAddr,
+        host: &str,
+        ca_pem: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let tls = tls_config(ca_pem)?;
+        let direct = build(builder(tls).no_proxy().resolve(host, address))?;
+        Ok(Self {
+            proxied: direct.clone(),
+            direct,
         })
     }
 
@@ -47,6 +53,19 @@ impl Transport {
             &self.proxied
         }
     }
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|_| Error::Setup)
+}
+
+fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
+    // Neither a proxy nor a redirect may ever see a key that belongs to one host.
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(limits::CONNECT_TIMEOUT)
+        .user_agent(concat!("strongroom/", env!("CARGO_PKG_VERSION")))
 }
 
 fn tls_config(ca_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, Error> {

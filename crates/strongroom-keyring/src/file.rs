@@ -17,12 +17,17 @@ use zeroize::Zeroizing;
 const MODE: u32 = 0o600;
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
+/// The group may read.
+const GROUP_READS: u32 = 0o040;
+/// User and group of root.
+const ROOT: (u32, u32) = (0, 0);
 /// Room for every list full (180,280 bytes) and a slot of the largest size (65,538).
 const KEYRING_BYTES_MAX: u64 = 256 << 10;
 /// One line of 66 bytes, and white space.
 const MASTER_KEY_BYTES_MAX: u64 = 256;
 
-/// Refuses a secret file that is missing, is no plain file, or that group or others may use.
+/// Refuses a secret file that is missing, is no plain file, or that group or others may use. Root's
+/// own group may read what is root's.
 pub fn check_private(path: &Path) -> Result<(), Error> {
     open_private(path).map(|_| ())
 }
@@ -100,7 +105,10 @@ fn open_private(path: &Path) -> Result<(File, u64), Error> {
     let file = File::open(path).map_err(reading(path))?;
     let metadata = file.metadata().map_err(reading(path))?;
     let mode = metadata.mode() & 0o7777;
-    if mode & OTHERS != 0 {
+    // A credential of systemd is root's, and its access list for the service's user shows as the
+    // group's bit (`acl(5)`, mask). The group is root's own, which reads everything in any case.
+    let is_credential = (metadata.uid(), metadata.gid()) == ROOT && mode & OTHERS == GROUP_READS;
+    if mode & OTHERS != 0 && !is_credential {
         return Err(Error::Exposed {
             path: path.to_owned(),
             mode,

@@ -206,7 +206,7 @@ async fn make_bucket(store: &Store, name: &str, owner: &str) -> Result<Arc<Bucke
 }
 
 /// For `map_err`: what was being done when the store failed.
-fn failed(doing: &'static str) -> impl FnOnce(StoreError) -> Error {
+pub(crate) fn failed(doing: &'static str) -> impl FnOnce(StoreError) -> Error {
     move |error| match error {
         StoreError::Io(cause) => Error::Storage { doing, cause },
         other => Error::storage(doing)(io::Error::other(other)),

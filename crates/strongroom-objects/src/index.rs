@@ -17,6 +17,7 @@ mod objects;
 mod readers;
 mod rows;
 mod schema;
+mod snapshot;
 mod uploads;
 mod writer;
 
@@ -25,6 +26,7 @@ mod tests;
 
 pub(crate) use self::error::IndexError;
 pub(crate) use self::rows::*;
+pub(crate) use self::snapshot::IndexSnapshot;
 
 use self::buckets::Buckets;
 use self::readers::Readers;
@@ -313,6 +315,11 @@ impl Index {
         self.readers
             .read(move |conn| files::alive(conn, &names))
             .await
+    }
+
+    /// The index as of now, for a backup. Blocks for a moment.
+    pub(crate) fn snapshot(&self) -> Result<IndexSnapshot> {
+        IndexSnapshot::take(self.readers.config())
     }
 
     /// Takes what was deleted out of the write-ahead log too, soon; not while so many writes are

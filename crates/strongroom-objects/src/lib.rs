@@ -12,12 +12,14 @@ mod endpoint;
 mod index;
 mod presign;
 mod runs;
+mod snapshot;
 mod store;
 
 pub use credential::S3Credential;
 pub use embedded::{Embedded, EmbeddedConfig};
 pub use endpoint::unreadable;
 pub use presign::{Presigned, Presigner};
+pub use snapshot::ObjectsSnapshot;
 
 use async_trait::async_trait;
 use strongroom_core::secret::DataKey;

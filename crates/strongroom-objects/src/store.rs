@@ -7,6 +7,7 @@ mod entity_tag;
 mod files;
 mod multipart;
 mod reading;
+pub(crate) mod snapshot;
 mod writing;
 
 pub(crate) use multipart::Assembly;

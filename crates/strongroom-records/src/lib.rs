@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 pub use strongroom_core::{RecordId, SessionRef, UnixMillis};
 
-pub use sqlite::{Sqlite, SqliteConfig};
+pub use sqlite::{Snapshot, Sqlite, SqliteConfig};
 
 /// Most bytes that `outer` and `meta` of one row hold together, and most bytes of a grant,
 /// a revocation or a mark. `DynamoDB`'s limit for an item, 400 KiB, is the tightest of all.

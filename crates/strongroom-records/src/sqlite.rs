@@ -14,7 +14,10 @@ mod memory;
 mod ops;
 mod readers;
 mod schema;
+mod snapshot;
 mod writer;
+
+pub use self::snapshot::Snapshot;
 
 #[cfg(test)]
 mod tests;
@@ -121,6 +124,11 @@ impl Sqlite {
             #[cfg(test)]
             fault,
         })
+    }
+
+    /// The store as of now, for a backup. Blocks for a moment.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        Snapshot::take(self.readers.config())
     }
 
     async fn write(&self, op: Op) -> Result<Outcome, Error> {

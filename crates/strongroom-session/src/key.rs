@@ -45,6 +45,9 @@ impl Algorithm {
     }
 }
 
+/// Members that only a private or a secret key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
 /// A public key that verifies with one algorithm: RS256 (RSA of 2048 to 8192 bits), ES256 (P-256)
 /// or `EdDSA` (Ed25519).
 #[derive(Clone)]
@@ -77,16 +80,20 @@ impl PublicKey {
     pub fn from_jwk(text: &str) -> Result<Self, Error> {
         let jwk = json::object(text.as_bytes())
             .ok_or(Error::Jwk("not a JSON object with unique members"))?;
-        if jwk.contains_key("d") || jwk.contains_key("k") {
+        Self::from_members(&jwk)
+    }
+
+    pub(crate) fn from_members(jwk: &Map<String, Value>) -> Result<Self, Error> {
+        if PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
             return Err(Error::PrivateKey);
         }
-        let mut key = match (member(&jwk, "kty")?, jwk.get("crv").and_then(Value::as_str)) {
-            ("RSA", _) => Self::rsa(&bytes(&jwk, "n")?, &bytes(&jwk, "e")?),
-            ("EC", Some("P-256")) => Self::p256(&point(&jwk)?),
-            ("OKP", Some("Ed25519")) => Self::ed25519(&bytes(&jwk, "x")?),
+        let mut key = match (member(jwk, "kty")?, jwk.get("crv").and_then(Value::as_str)) {
+            ("RSA", _) => Self::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?),
+            ("EC", Some("P-256")) => Self::p256(&point(jwk)?),
+            ("OKP", Some("Ed25519")) => Self::ed25519(&bytes(jwk, "x")?),
             _ => Err(Error::Unsupported),
         }?;
-        check_purpose(&jwk, key.algorithm)?;
+        check_purpose(jwk, key.algorithm)?;
         key.kid = match jwk.get("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid.clone()),
@@ -269,3 +276,5 @@ fn is_of_low_order(mut point: [u8; 32]) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

@@ -1,7 +1,9 @@
 //! A compact JWT goes in, a verified caller comes out.
 //!
 //! [`Verifier`] holds the configured key sources and a cache of verified JWTs. Parsing is this
-//! crate's own and strict; signatures, hashes and key formats are checked by `aws-lc-rs`.
+//! crate's own and strict; signatures, hashes and key formats are checked by `aws-lc-rs`. The keys
+//! of an issuer that publishes them are read by [`KeySet`] and put into the verifier as long as
+//! they may be used; who fetches them, and when, is not known in here.
 //!
 //! In here there is no HTTP, no clock and no file: the present is an argument, and key material
 //! arrives as text. The crate knows nothing of grants and revocations. Those are the gate's read,
@@ -17,6 +19,7 @@
 //! let source = KeySourceConfig {
 //!     name: "default".to_owned(),
 //!     keys: vec![key],
+//!     fetched: false,
 //!     subjects: vec![Subject::User, Subject::Application],
 //!     iss: None,
 //!     aud: None,
@@ -31,12 +34,16 @@ mod cache;
 mod claims;
 mod der;
 mod json;
+mod jwks;
 mod jws;
 mod key;
+mod source;
 mod verifier;
 
+pub use jwks::KeySet;
 pub use key::{Algorithm, PublicKey};
-pub use verifier::{KeySourceConfig, Rules, Verified, Verifier};
+pub use source::KeySourceConfig;
+pub use verifier::{Rules, Verified, Verifier};
 
 /// What is wrong with the configured keys or sources. For the operator; never caused by a caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +72,9 @@ pub enum Error {
     /// A JWK (RFC 7517) with a missing, doubled or contradicting member.
     #[error("bad JWK: {0}")]
     Jwk(&'static str),
+    /// A JWK Set (RFC 7517 §5) that is none, or is too long.
+    #[error("bad JWK Set: {0}")]
+    Jwks(&'static str),
     /// There is nothing to verify with.
     #[error("no key source is configured")]
     NoSources,
@@ -74,14 +84,14 @@ pub enum Error {
     /// Two sources share a name, so their sessions would be one name space.
     #[error("two key sources are named {0:?}")]
     DuplicateSource(String),
-    /// The source could verify nothing.
+    /// The source could verify nothing, now or later.
     #[error("key source {0:?} has no key")]
     NoKeys(String),
     /// The source could speak for nobody.
     #[error("key source {0:?} has no subjects")]
     NoSubjects(String),
-    /// No source of this name was configured at start.
-    #[error("no key source is named {0:?}")]
+    /// No source of this name was configured, at start, to have its keys fetched.
+    #[error("no key source named {0:?} has its keys fetched")]
     UnknownSource(String),
 }
 
@@ -111,6 +121,9 @@ pub enum Refused {
     /// No configured key verifies the signature.
     #[error("the signature is of no configured key")]
     Signature,
+    /// The key that verifies it was fetched too long ago to be believed still.
+    #[error("the keys of its key source are stale")]
+    Stale,
     /// The claims are not a JSON object with unique members.
     #[error("the claims are not a sound JSON object")]
     Claims,

@@ -4,35 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
-use strongroom_core::{Caller, Subject, UnixMillis};
+use strongroom_core::{Caller, UnixMillis};
 
 use crate::cache::{self, Cache};
 use crate::claims::{Claims, Dates};
 use crate::jws::{self, Jws};
-use crate::{Error, PublicKey, Refused};
-
-/// Longest name of a key source in characters.
-const SOURCE_NAME_MAX: usize = 64;
-
-/// Someone who signs JWTs: its keys, and for whom it may speak.
-#[derive(Debug, Clone)]
-pub struct KeySourceConfig {
-    /// The issuer of every session that this source vouches for, such as `default`. One source
-    /// for each service keeps the services' sessions apart.
-    pub name: String,
-    /// At least one. A key that two sources share needs an `iss` or `aud` that differs.
-    pub keys: Vec<PublicKey>,
-    /// What `sub` may be. A front end's identity provider is not to speak as the application.
-    pub subjects: Vec<Subject>,
-    /// What the claim `iss` must be, if anything.
-    pub iss: Option<String>,
-    /// What the claim `aud` must be or contain, if anything.
-    pub aud: Option<String>,
-}
+use crate::source::{Fetched, Signer, Source};
+use crate::{Error, KeySourceConfig, PublicKey, Refused};
 
 /// The limits that every JWT is held to.
 #[derive(Debug, Clone)]
@@ -73,6 +55,8 @@ pub struct Verified {
     /// RFC 7638 thumbprint of the key that verified the signature.
     pub key_thumbprint: [u8; 32],
     dates: Dates,
+    /// Where that key came from, if it is not one that stays.
+    fetched: Option<Arc<Fetched>>,
 }
 
 impl Verified {
@@ -87,6 +71,12 @@ impl Verified {
         self.dates.expires_at
     }
 
+    /// What changes with time alone, and is therefore checked at each use.
+    fn check(&self, now: UnixMillis, rules: &Rules) -> Result<(), Refused> {
+        check_fresh(self.fetched.as_ref(), now)?;
+        self.dates.check(now, rules)
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(expires_at: UnixMillis) -> Self {
         let payload = format!(r#"{{"sub":"application","exp":{}}}"#, expires_at.secs());
@@ -98,6 +88,7 @@ impl Verified {
             session_hash: [b'0'; 40],
             key_thumbprint: [0; 32],
             dates,
+            fetched: None,
         }
     }
 }
@@ -119,23 +110,16 @@ pub struct Verifier {
     generation: AtomicU64,
 }
 
-struct Source {
-    name: String,
-    keys: RwLock<Arc<[PublicKey]>>,
-    subjects: Vec<Subject>,
-    iss: Option<String>,
-    aud: Option<String>,
-}
-
 impl Verifier {
-    /// Checks names, keys and subjects. Names must differ; each source needs a key and a subject.
+    /// Checks names, keys and subjects. Names must differ; each source needs a key, or that keys
+    /// are fetched for it, and a subject.
     pub fn new(sources: Vec<KeySourceConfig>, rules: Rules) -> Result<Self, Error> {
         if sources.is_empty() {
             return Err(Error::NoSources);
         }
         let mut names = BTreeSet::new();
         for source in &sources {
-            check_source(source)?;
+            source.check()?;
             if !names.insert(&source.name) {
                 return Err(Error::DuplicateSource(source.name.clone()));
             }
@@ -152,8 +136,9 @@ impl Verifier {
 
     /// Who is calling, if the JWT is good at `now`.
     ///
-    /// A JWT that was seen before costs one SHA-256 and a look-up, and its dates are checked
-    /// again; the answer is the same as without the cache. Revocation is not checked in here.
+    /// A JWT that was seen before costs one SHA-256 and a look-up, and its dates and the age of its
+    /// key are checked again; the answer is the same as without the cache. Revocation is not
+    /// checked in here.
     pub fn verify(&self, jwt: &str, now: UnixMillis) -> Result<Arc<Verified>, Refused> {
         if jwt.len() > self.rules.jwt_bytes_max {
             return Err(Refused::TooLong);
@@ -162,7 +147,7 @@ impl Verifier {
         // Read before the keys are: a set that changes meanwhile leaves the entry in the past.
         let generation = self.generation.load(Ordering::Acquire);
         if let Some(verified) = self.cache.get(&digest, generation) {
-            verified.dates.check(now, &self.rules)?;
+            verified.check(now, &self.rules)?;
             return Ok(verified);
         }
         let verified = Arc::new(self.verify_anew(jwt, now)?);
@@ -172,43 +157,93 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// Puts `keys` in the place of the source's keys. No `keys` at all means that the source
-    /// verifies nothing.
+    /// Puts `keys` in the place of those that were fetched for a source before; the ones it was
+    /// configured with stay. They are used before `good_until`, and are refused from then on.
     ///
     /// When this returns, nothing that a removed key signed is accepted any more. If the set of
-    /// thumbprints has changed, all cached JWTs are verified anew at their next use.
-    pub fn replace_keys(&self, source: &str, keys: Vec<PublicKey>) -> Result<(), Error> {
-        let source = self
+    /// keys has changed, the answer is true, and all cached JWTs are verified anew at their next
+    /// use.
+    pub fn put_keys(
+        &self,
+        source: &str,
+        keys: Vec<PublicKey>,
+        good_until: UnixMillis,
+    ) -> Result<bool, Error> {
+        let fetched = self
             .sources
             .iter()
             .find(|known| known.name == source)
+            .and_then(Source::fetched)
             .ok_or_else(|| Error::UnknownSource(source.to_owned()))?;
-        let mut current = source.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = thumbprints(&current) != thumbprints(&keys);
-        *current = keys.into();
-        if changed {
+        Ok(fetched.put(keys, good_until, || {
             self.generation.fetch_add(1, Ordering::Release);
+        }))
+    }
+
+    /// Names of the sources that would accept a refused JWT if only they had its key, and whose
+    /// keys, once fetched anew, may hold it: its header names no key that they have, or what they
+    /// have is stale. None for a JWT that no key could save.
+    ///
+    /// Anybody can make such a JWT. How often it makes somebody fetch keys is the caller's to bound.
+    pub fn lacking_key(&self, jwt: &str, now: UnixMillis) -> Vec<&str> {
+        let sound = || {
+            let jws = Jws::parse(jwt).ok()?;
+            let claims = Claims::parse(&jws::decode(jws.payload).ok()?).ok()?;
+            claims.dates.check(now, &self.rules).ok()?;
+            Some((jws, claims))
+        };
+        if jwt.len() > self.rules.jwt_bytes_max {
+            return Vec::new();
         }
-        Ok(())
+        let Some((jws, claims)) = sound() else {
+            return Vec::new();
+        };
+        self.sources
+            .iter()
+            .filter(|source| source.speaks_for(claims.subject()) && source.fit(&claims).is_ok())
+            .filter(|source| source.may_lack_key(&jws, now))
+            .map(|source| source.name.as_str())
+            .collect()
+    }
+
+    /// One sentence for each source that cannot do its part now, for the operator: its keys have
+    /// not come yet, are stale, or are none. It names the source and nothing else.
+    pub fn faults(&self, now: UnixMillis) -> Vec<String> {
+        let fault = |source: &Source| {
+            let fetched = source.fetched()?;
+            let what = if fetched.good_until() == UnixMillis::NEVER {
+                "were not fetched yet"
+            } else if !fetched.is_fresh(now) {
+                "are stale"
+            } else if fetched.keys().is_empty() {
+                "are none that can be used"
+            } else {
+                return None;
+            };
+            Some(format!("the keys of key source `{}` {what}", source.name))
+        };
+        self.sources.iter().filter_map(fault).collect()
     }
 
     fn verify_anew(&self, jwt: &str, now: UnixMillis) -> Result<Verified, Refused> {
         let jws = Jws::parse(jwt)?;
         let signers = self.signers(&jws)?;
         let claims = Claims::parse(&jws::decode(jws.payload)?)?;
-        let (source, key_thumbprint) = only_fitting(&signers, &claims)?;
+        let signer = only_fitting(&signers, &claims)?;
+        check_fresh(signer.fetched, now)?;
         claims.dates.check(now, &self.rules)?;
-        if !source.subjects.contains(&claims.subject()) {
+        if !signer.source.speaks_for(claims.subject()) {
             return Err(Refused::SubjectNotAllowed);
         }
         let dates = claims.dates;
-        let caller = claims.into_caller(&source.name)?;
+        let caller = claims.into_caller(&signer.source.name)?;
         let session_hash = session_hash(&caller.session_id_claim);
         Ok(Verified {
             caller,
             session_hash,
-            key_thumbprint,
+            key_thumbprint: signer.thumbprint,
             dates,
+            fetched: signer.fetched.cloned(),
         })
     }
 
@@ -218,7 +253,7 @@ impl Verifier {
         let mut refusal = Refused::Algorithm;
         for source in &self.sources {
             match source.signer(jws) {
-                Ok(thumbprint) => signers.push((source, thumbprint)),
+                Ok(signer) => signers.push(signer),
                 Err(Refused::Signature) => refusal = Refused::Signature,
                 Err(_) => {}
             }
@@ -244,58 +279,16 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// A source, and the thumbprint of its key that verified the signature.
-type Signer<'a> = (&'a Source, [u8; 32]);
-
-impl Source {
-    /// The thumbprint of the key that verifies the signature. Among the keys of the header's
-    /// algorithm, those whose `kid` is the header's are tried alone, or all if there are none.
-    fn signer(&self, jws: &Jws<'_>) -> Result<[u8; 32], Refused> {
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        let fits = |key: &&PublicKey| key.algorithm() == jws.algorithm;
-        let named = |key: &PublicKey| jws.kid.is_some() && key.kid() == jws.kid.as_deref();
-        if !keys.iter().any(|key| fits(&key)) {
-            return Err(Refused::Algorithm);
-        }
-        let by_name = keys.iter().filter(fits).any(named);
-        keys.iter()
-            .filter(fits)
-            .filter(|key| !by_name || named(key))
-            .find(|key| key.verifies(jws.signed, &jws.signature))
-            .map(PublicKey::thumbprint)
-            .ok_or(Refused::Signature)
-    }
-}
-
-impl From<KeySourceConfig> for Source {
-    fn from(config: KeySourceConfig) -> Self {
-        let KeySourceConfig {
-            name,
-            keys,
-            subjects,
-            iss,
-            aud,
-        } = config;
-        Self {
-            name,
-            keys: RwLock::new(keys.into()),
-            subjects,
-            iss,
-            aud,
-        }
-    }
-}
-
 /// The one signer whose demands on `iss` and `aud` the claims meet.
-fn only_fitting<'a>(signers: &[Signer<'a>], claims: &Claims) -> Result<Signer<'a>, Refused> {
+fn only_fitting<'a, 'b>(
+    signers: &'b [Signer<'a>],
+    claims: &Claims,
+) -> Result<&'b Signer<'a>, Refused> {
     let mut found = Err(Refused::Issuer);
-    for &(source, thumbprint) in signers {
-        match (
-            claims.fit(source.iss.as_deref(), source.aud.as_deref()),
-            &found,
-        ) {
+    for signer in signers {
+        match (signer.source.fit(claims), &found) {
             (Ok(()), Ok(_)) => return Err(Refused::Ambiguous),
-            (Ok(()), Err(_)) => found = Ok((source, thumbprint)),
+            (Ok(()), Err(_)) => found = Ok(signer),
             (Err(_), Ok(_)) => {}
             (Err(refusal), Err(_)) => found = Err(refusal),
         }
@@ -303,22 +296,13 @@ fn only_fitting<'a>(signers: &[Signer<'a>], claims: &Claims) -> Result<Signer<'a
     found
 }
 
-fn check_source(source: &KeySourceConfig) -> Result<(), Error> {
-    let length = source.name.chars().count();
-    if !(1..=SOURCE_NAME_MAX).contains(&length) || source.name.chars().any(char::is_control) {
-        return Err(Error::SourceName);
+/// `fetched` is where a key came from, if it is not one that stays.
+fn check_fresh(fetched: Option<&Arc<Fetched>>, now: UnixMillis) -> Result<(), Refused> {
+    if fetched.is_none_or(|keys| keys.is_fresh(now)) {
+        Ok(())
+    } else {
+        Err(Refused::Stale)
     }
-    if source.keys.is_empty() {
-        return Err(Error::NoKeys(source.name.clone()));
-    }
-    if source.subjects.is_empty() {
-        return Err(Error::NoSubjects(source.name.clone()));
-    }
-    Ok(())
-}
-
-fn thumbprints(keys: &[PublicKey]) -> BTreeSet<[u8; 32]> {
-    keys.iter().map(PublicKey::thumbprint).collect()
 }
 
 fn sha256(bytes: &[u8]) -> cache::Digest {

@@ -2,6 +2,7 @@
 //! client.
 
 use crate::error_name::ErrorName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Media type of every envelope.
@@ -31,21 +32,31 @@ pub fn success<T: Serialize>(data: &T) -> Result<Vec<u8>, serde_json::Error> {
 /// The success that has nothing to say: no `data`.
 pub const SUCCESS_WITHOUT_DATA: &str = r#"{"success":true,"error":{}}"#;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct FailureBody<'a> {
+/// The body of every answer that is not 2xx.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Failure<'a> {
+    #[schemars(extend("const" = false))]
     success: bool,
     error: FailureMembers<'a>,
 }
 
-/// Both spellings of name and message: the document says one, the original server the other.
-#[derive(Serialize)]
+/// Both spellings of name and message: original clients know either.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FailureMembers", inline)]
 struct FailureMembers<'a> {
+    /// What went wrong, for programs.
+    #[schemars(with = "ErrorName")]
     name: &'a str,
+    /// What went wrong, for people. Never carries what was sent or how the vault works inside.
     message: &'a str,
+    /// The same as `name`.
+    #[schemars(with = "ErrorName")]
     error_name: &'a str,
+    /// The same as `message`.
     error_message: &'a str,
+    /// The same as the header `x-request-id`; the vault's log and audit log know it.
+    #[schemars(regex(pattern = "^[0-9a-f]{32}$"))]
     request_id: &'a str,
 }
 
@@ -61,7 +72,7 @@ pub fn failure(name: ErrorName, message: &str, request_id: &str) -> Vec<u8> {
         request_id,
     };
     // Strings in a struct always serialize; an empty body is still a refusal.
-    serde_json::to_vec(&FailureBody {
+    serde_json::to_vec(&Failure {
         success: false,
         error,
     })

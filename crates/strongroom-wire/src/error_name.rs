@@ -1,5 +1,7 @@
 //! The closed list of error names. A name is added here and in the contract's list, together.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -104,6 +106,22 @@ impl ErrorName {
             Self::Internal => "Internal",
             Self::Unavailable => "Unavailable",
         }
+    }
+}
+
+impl JsonSchema for ErrorName {
+    fn schema_name() -> Cow<'static, str> {
+        "ErrorName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = Self::ALL.map(Self::as_str);
+        json_schema!({
+            "type": "string",
+            "enum": names,
+            "description": "What a failure is called; the list is closed, and every name has \
+                one status.",
+        })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod error_name;
 pub mod header;
 mod members;
 pub mod request;
+pub mod schema;
 pub mod text;
 
 pub use answer::{Download, GrantValidity, MetadataAnswer, Upload};

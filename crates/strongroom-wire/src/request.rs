@@ -4,17 +4,22 @@
 //! is refused. Whether a token, session or duration is a good one is for the server to say.
 
 use crate::members::{BadBody, Members};
+use crate::schema::{ContentLength, DurationText, SessionIdText, TokenText};
+use crate::schema::{either_spelling, one_session};
 use crate::text::{Metadata, SecretText};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Body of `POST /tokenize`.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenizeRequest {
-    /// Kept with the token; `null`, `{}` and absence are all `None`.
+    /// Kept with the token. `null`, `{}` and absence are the same: nothing is kept.
     pub metadata: Option<Metadata>,
-    /// Length of the value in bytes, signed into the upload URL when given.
+    /// Length of the value in bytes, without fraction or exponent. When given it is signed into
+    /// the upload URL, which then takes exactly so many bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ContentLength>")]
     pub content_length: Option<u64>,
 }
 
@@ -30,10 +35,12 @@ impl TokenizeRequest {
 }
 
 /// Body of `POST /detokenize`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = either_spelling)]
 pub struct DetokenizeRequest {
-    /// The token as it was sent, not checked.
+    /// The token, read in either case of its digits.
+    #[schemars(with = "TokenText")]
     pub token_id: SecretText,
 }
 
@@ -47,20 +54,27 @@ impl DetokenizeRequest {
 }
 
 /// Body of `POST /grant/set`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = either_spelling, transform = one_session)]
 pub struct GrantSetRequest {
-    /// The user session that gets the grant; may be empty here, which the server refuses.
+    /// The user session that gets the grant: 1 to 256 bytes of UTF-8 without control characters,
+    /// which the server checks, not the parser.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SessionIdText>")]
     pub session_id: Option<SecretText>,
-    /// The application's own session instead of a user's. INVARIANT: exactly when
-    /// `session_id` is `None`.
+    /// `true` for the application's own session instead of a user's.
+    // INVARIANT: exactly when `session_id` is `None`.
     #[serde(rename = "self", skip_serializing_if = "is_false")]
+    #[schemars(with = "Option<bool>")]
     pub self_: bool,
-    /// The token as it was sent, not checked.
+    /// The token, read in either case of its digits.
+    #[schemars(with = "TokenText")]
     pub token_id: SecretText,
-    /// Life of the grant in Go's notation, not checked; empty is the same as absent.
+    /// Life of the grant in Go's notation, such as `15m` or `1h30m`: more than nothing and at
+    /// most the configured maximum. Empty is the same as absent: the configured default.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationText>")]
     pub custom_duration: Option<String>,
 }
 
@@ -83,17 +97,21 @@ impl GrantSetRequest {
 }
 
 /// Body of `POST /grant/verify`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = either_spelling, transform = one_session)]
 pub struct GrantVerifyRequest {
-    /// The user session that is asked about; may be empty here, which the server refuses.
+    /// The user session that is asked about, bounded as in `/grant/set`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SessionIdText>")]
     pub session_id: Option<SecretText>,
-    /// The application's own session instead of a user's. INVARIANT: exactly when
-    /// `session_id` is `None`.
+    /// `true` for the application's own session instead of a user's.
+    // INVARIANT: exactly when `session_id` is `None`.
     #[serde(rename = "self", skip_serializing_if = "is_false")]
+    #[schemars(with = "Option<bool>")]
     pub self_: bool,
-    /// The token as it was sent, not checked.
+    /// The token, read in either case of its digits.
+    #[schemars(with = "TokenText")]
     pub token_id: SecretText,
 }
 
@@ -111,10 +129,12 @@ impl GrantVerifyRequest {
 }
 
 /// Body of `POST /metadata/get`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = either_spelling)]
 pub struct MetadataGetRequest {
-    /// The token as it was sent, not checked.
+    /// The token, read in either case of its digits.
+    #[schemars(with = "TokenText")]
     pub token_id: SecretText,
 }
 
@@ -128,12 +148,14 @@ impl MetadataGetRequest {
 }
 
 /// Body of `POST /metadata/set`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = either_spelling)]
 pub struct MetadataSetRequest {
-    /// The token as it was sent, not checked.
+    /// The token, read in either case of its digits.
+    #[schemars(with = "TokenText")]
     pub token_id: SecretText,
-    /// Replaces what was kept; `null`, `{}` and absence are all `None` and leave nothing.
+    /// Replaces what was kept. `null`, `{}` and absence are the same: nothing is kept any longer.
     pub metadata: Option<Metadata>,
 }
 

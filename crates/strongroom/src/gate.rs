@@ -43,7 +43,7 @@ use strongroom_core::envelope::{self, Birth, Inner, Mode, Record, State};
 use strongroom_core::grant::{self, Grant, GrantSeal};
 use strongroom_core::secret::DataKey;
 use strongroom_core::time::Clock;
-use strongroom_core::{ObjectId, RecordId, Session, SessionRef, Token, UnixMillis};
+use strongroom_core::{ObjectId, RecordId, Session, SessionRef, Token, TokenRef, UnixMillis};
 use strongroom_keyring::Keyring;
 use strongroom_records::{Admission, Insert, RecordStore, RevocationRow, Row};
 use strongroom_wire::Metadata;
@@ -56,6 +56,10 @@ pub(crate) fn system_rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
 
 const SEALED: strongroom_core::Error = strongroom_core::Error::Sealed;
 const MALFORMED: strongroom_core::Error = strongroom_core::Error::Malformed;
+
+/// By how much a restore raises row versions: more changes than a record sees between a backup
+/// and its restore, so that no version names two contents of a row.
+const RESTORED_VERSIONS: u64 = 1 << 20;
 
 /// Holds the keyring and lets nobody else near it.
 pub struct Gate {
@@ -293,10 +297,34 @@ impl Gate {
         record: &Record,
         due: UnixMillis,
     ) -> Result<Row, Error> {
+        self.later_row(id, row, 1, record, due)
+    }
+
+    /// The row of a restored record: every grant on it is dead, and its version is beyond those
+    /// that the record may have had after the backup.
+    pub(crate) fn restored_row(
+        &self,
+        id: &RecordId,
+        row: &Row,
+        mut record: Record,
+    ) -> Result<Row, Error> {
+        let epoch = record.state.grant_epoch.checked_add(1);
+        record.state.grant_epoch = epoch.ok_or(Error::Refused(MALFORMED))?;
+        self.later_row(id, row, RESTORED_VERSIONS, &record, row.due)
+    }
+
+    fn later_row(
+        &self,
+        id: &RecordId,
+        row: &Row,
+        versions: u64,
+        record: &Record,
+        due: UnixMillis,
+    ) -> Result<Row, Error> {
         let kek = self.keyring.current_kek();
         let version = row
             .version
-            .checked_add(1)
+            .checked_add(versions)
             .ok_or(Error::Refused(MALFORMED))?;
         let outer = record
             .seal(kek, id, version, &mut system_rng())
@@ -310,6 +338,12 @@ impl Gate {
             outer,
             meta: row.meta.clone(),
         })
+    }
+
+    /// What entries may call the record's token: its reference under every audit key.
+    pub(crate) fn token_refs(&self, id: &RecordId) -> impl Iterator<Item = TokenRef> {
+        let keys = self.keyring.token_ref_keys();
+        keys.map(|(_, key)| key.token_ref(id))
     }
 
     /// Appends an entry of the vault's own act, waits until it is durable, and returns it.

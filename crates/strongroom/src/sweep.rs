@@ -34,6 +34,7 @@ impl Vault {
             let page = self.records.scan(after, PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
+            let _removing = self.removals.lock().await;
             for (id, row) in &page {
                 let now = self.clock.now();
                 if row.due == UnixMillis::NEVER || row.due > now {

@@ -10,6 +10,7 @@ use strongroom_keyring::Keyring;
 use strongroom_objects::ObjectStore;
 use strongroom_records::RecordStore;
 use strongroom_session::Verified;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// What a vault is made of. The keyring is given away for good: only the gate holds it.
 pub struct Parts {
@@ -73,6 +74,8 @@ pub struct Vault {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
+    /// Held while records and objects are removed together.
+    pub(crate) removals: Mutex<()>,
 }
 
 /// Whether the vault can serve, and what keeps it from it.
@@ -98,7 +101,13 @@ impl Vault {
             objects: parts.objects,
             clock: parts.clock,
             rules: parts.rules,
+            removals: Mutex::default(),
         })
+    }
+
+    /// The sweeper removes nothing while this is held.
+    pub async fn hold_removals(&self) -> MutexGuard<'_, ()> {
+        self.removals.lock().await
     }
 
     /// The limits and lifetimes in force.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which crates of ours each crate may name, lowest layer first.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("strongroom-core", &[]),
     ("strongroom-wire", &[]),
     ("strongroom-keyring", CORE),
@@ -13,6 +13,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("strongroom-objects", S3),
     ("strongroom-session", CORE),
     ("strongroom-audit", CORE),
+    ("strongroom-jwks", SESSION),
     ("strongroom-client", CORE),
     ("strongroom", CAPABILITIES),
     ("strongroom-api", SERVICE),
@@ -20,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
 ];
 const CORE: &[&str] = &["strongroom-core", "strongroom-wire"];
 const S3: &[&str] = &["strongroom-core", "strongroom-wire", "strongroom-s3"];
+const SESSION: &[&str] = &["strongroom-core", "strongroom-wire", "strongroom-session"];
 const CAPABILITIES: &[&str] = &[
     "strongroom-core",
     "strongroom-wire",
@@ -39,6 +41,7 @@ const SERVICE: &[&str] = &[
     "strongroom-objects",
     "strongroom-session",
     "strongroom-audit",
+    "strongroom-jwks",
     "strongroom",
 ];
 const ALL: &[&str] = &[
@@ -50,6 +53,7 @@ const ALL: &[&str] = &[
     "strongroom-objects",
     "strongroom-session",
     "strongroom-audit",
+    "strongroom-jwks",
     "strongroom-client",
     "strongroom",
     "strongroom-api",

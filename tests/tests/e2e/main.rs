@@ -5,15 +5,20 @@
     reason = "a test's helper fails as the test does, by panicking"
 )]
 
+mod about;
+mod backup;
 mod bodies;
 mod cli;
+mod configuration;
 mod crash;
 mod credentials;
 mod damage;
 mod grants;
 mod http;
+mod issuers;
 mod layers;
 mod network;
+mod operations;
 mod process;
 mod s3;
 mod s3_credentials;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use strongroom_tests::{Access, Answer, Setup, Vault};
 
 /// Runs `s3 credential` with these arguments; returns what it printed.
-fn make(vault: &Vault, arguments: &[&str]) -> String {
+pub(crate) fn make(vault: &Vault, arguments: &[&str]) -> String {
     let output = vault.cli(&[&["s3", "credential"], arguments].concat());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
@@ -14,7 +14,7 @@ fn make(vault: &Vault, arguments: &[&str]) -> String {
 }
 
 /// The credential of a table that `s3 credential` printed; its secret is searched for at the end.
-fn access(vault: &Vault, printed: &str) -> Access {
+pub(crate) fn access(vault: &Vault, printed: &str) -> Access {
     let tables: toml::Table = printed.parse().unwrap();
     let made = &tables["s3"]["credential"][0];
     let text = |key: &str| made[key].as_str().unwrap().to_owned();
@@ -41,7 +41,7 @@ const CUSTOMER_KEY: [(&str, &str); 3] = [
 ];
 
 /// Sends a request that a credential signed.
-fn call(
+pub(crate) fn call(
     vault: &Vault,
     access: &Access,
     (method, path, query): (&str, &str, &str),
@@ -160,7 +160,7 @@ fn a_credential_that_was_taken_out_is_refused_and_its_successor_has_the_objects(
     assert_eq!(get(&second).body, value);
 }
 
-fn add(vault: &Vault, tables: &str) {
+pub(crate) fn add(vault: &Vault, tables: &str) {
     let path = vault.root().join("strongroom.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(path, format!("{text}\n{tables}\n")).unwrap();

@@ -16,6 +16,7 @@ use strongroom::{Parts, Rules, Vault};
 use strongroom_audit::{Durability, Limits, Log};
 use strongroom_core::time::Clock;
 use strongroom_core::{Subject, Token, UnixMillis, VaultId};
+use strongroom_jwks::{self as jwks, KeySources};
 use strongroom_keyring::Keyring;
 use strongroom_objects::{Embedded, EmbeddedConfig, SigningSecret};
 use strongroom_records::{Sqlite, SqliteConfig};
@@ -76,6 +77,7 @@ fn verifier(signer: &Ed25519KeyPair) -> Verifier {
     let source = KeySourceConfig {
         name: "default".to_owned(),
         keys: vec![PublicKey::from_jwk(&jwk).unwrap()],
+        fetched: false,
         subjects: vec![Subject::User, Subject::Application, Subject::Developer],
         iss: None,
         aud: None,
@@ -124,6 +126,7 @@ fn config() -> ApiConfig {
         uri_bytes_max: 10 * 1024,
         requests_max: 100,
         queue_time_max: Duration::from_secs(5),
+        docs: true,
         simple: Simple::Absent,
     }
 }
@@ -150,8 +153,9 @@ impl House {
         let vault = open_vault(&dir, &log, &clock).await;
         let mut config = config();
         change(&mut config);
-        let verifier = Arc::new(verifier(&signer));
-        let api = Api::new(Arc::new(vault), verifier, clock, config, &mut rng());
+        let keys = KeySources::new(verifier(&signer), Vec::new(), jwks::Limits::default(), 0);
+        let keys = Arc::new(keys.unwrap());
+        let api = Api::new(Arc::new(vault), keys, clock, config, &mut rng());
         Self {
             dir,
             log,

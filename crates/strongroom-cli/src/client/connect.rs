@@ -6,6 +6,7 @@ use super::output::Output;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -53,12 +54,15 @@ pub(crate) struct ClientSettings {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// Where a development vault would be.
+/// What of the environment is no configuration: where a development vault would be, and who
+/// started the server.
 pub(crate) struct Surroundings {
     /// `$XDG_RUNTIME_DIR`.
     pub(crate) runtime_dir: Option<PathBuf>,
     /// The system's directory for temporary files.
     pub(crate) temp_dir: PathBuf,
+    /// `$NOTIFY_SOCKET`, at which the service manager is told how the server is.
+    pub(crate) notify_socket: Option<OsString>,
 }
 
 impl Surroundings {
@@ -136,9 +140,7 @@ impl Connection {
 
     /// Loads the key.
     pub(crate) fn signer(&self) -> anyhow::Result<JwtSigner> {
-        let pem = read_secret(&self.key)?;
-        let signer = JwtSigner::from_pem(&pem).with_context(|| shown(&self.key))?;
-        Ok(signer.with_issuer(self.issuer.clone()))
+        Ok(read_signer(&self.key)?.with_issuer(self.issuer.clone()))
     }
 
     /// A client that speaks as the application.
@@ -174,6 +176,16 @@ impl Connection {
     }
 }
 
+/// Whether a file holds a key that signs, and nobody else can read it.
+pub(crate) fn check_signing_key(path: &Path) -> anyhow::Result<()> {
+    read_signer(path).map(drop)
+}
+
+fn read_signer(path: &Path) -> anyhow::Result<JwtSigner> {
+    let pem = read_secret(path)?;
+    JwtSigner::from_pem(&pem).with_context(|| shown(path))
+}
+
 /// 128 random bits in hexadecimal.
 pub(crate) fn random_session_id() -> anyhow::Result<SecretText> {
     let mut id = [0; 16];
@@ -190,7 +202,10 @@ struct DevVault {
 
 /// The development vault of this user, if there is one. Its directory decides where values
 /// go, so one that somebody else could have made is refused.
-fn dev_vault(around: &Surroundings, output: Output) -> anyhow::Result<Option<ClientSettings>> {
+pub(super) fn dev_vault(
+    around: &Surroundings,
+    output: Output,
+) -> anyhow::Result<Option<ClientSettings>> {
     let uid = rustix::process::geteuid().as_raw();
     for dir in around.dev_dirs() {
         match fs::symlink_metadata(&dir) {
@@ -226,7 +241,7 @@ fn read_secret(path: &Path) -> anyhow::Result<SecretBytes> {
 }
 
 /// Reads a file that everybody may read.
-fn read_public(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read_public(path: &Path) -> anyhow::Result<Vec<u8>> {
     read(path, 0)
 }
 

@@ -16,7 +16,8 @@ Exit codes:
   3  no such token, not granted, or no value was uploaded
   4  not authenticated or not allowed
   5  the vault is unavailable, retry later
-  6  `grant verify`: no live grant";
+  6  `grant verify`: no live grant
+  7  the configuration has faults";
 
 /// Exit code of `grant verify` without a live grant.
 pub(crate) const NOT_VALID: u8 = 6;
@@ -61,6 +62,14 @@ pub(crate) fn report(error: &anyhow::Error, output: Output) -> ExitCode {
         } else {
             output.error(&message);
         }
+    }
+    ExitCode::from(code(error))
+}
+
+/// The same for people alone.
+pub(crate) fn tell(error: &anyhow::Error, output: Output) -> ExitCode {
+    if !output.is_json() {
+        output.error(&printable(&format!("{error:#}")));
     }
     ExitCode::from(code(error))
 }

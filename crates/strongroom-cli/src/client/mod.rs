@@ -8,17 +8,20 @@ mod connect;
 mod detokenize;
 mod exit;
 mod grant;
+mod health;
 mod metadata;
 mod output;
 mod save;
 mod token_arg;
 mod tokenize;
 
-pub(crate) use connect::{ClientSettings, ConnectArgs, Surroundings};
+pub(crate) use connect::{ClientSettings, ConnectArgs, Surroundings, check_signing_key};
+pub(crate) use exit::report;
+pub(crate) use health::{Health, LocalVault};
+pub(crate) use output::Output;
 
 use clap::Subcommand;
 use connect::Connection;
-use output::Output;
 use std::process::ExitCode;
 use strongroom_client::Now;
 
@@ -75,7 +78,7 @@ async fn dispatch(command: ClientCommand, connection: &Connection) -> anyhow::Re
 }
 
 /// Returns at Ctrl-C or a polite request to end.
-async fn stopped() {
+pub(crate) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),

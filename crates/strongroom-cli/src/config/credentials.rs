@@ -1,7 +1,7 @@
 //! `[[s3.credential]]`: who else may use the S3 endpoint, and which buckets.
 
+use super::faults::Checks;
 use super::s3::S3Section;
-use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -34,66 +34,71 @@ fn every_bucket() -> Vec<String> {
     vec!["*".into()]
 }
 
-/// What types alone cannot say. Errors name the key and, as there are several tables, the entry.
-pub(super) fn check(s3: &S3Section) -> anyhow::Result<()> {
+/// What types alone cannot say.
+pub(super) fn check(s3: &S3Section, checks: &mut Checks) {
     let mut ids = HashSet::from([s3.access_key_id.as_str()]);
     let mut owners = HashMap::new();
     for (index, credential) in s3.credential.iter().enumerate() {
         let at = |key: &str| format!("s3.credential {} {key}", index + 1);
         let name = &credential.name;
-        ensure!(
+        checks.require(
             is_name(name),
-            "{}: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .",
-            at("name")
+            &[&at("name")],
+            format!("1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ . are wanted"),
         );
         let id = credential.access_key_id.as_str();
-        ensure!(
+        checks.require(
             is_access_key_id(id),
-            "{}: 3 to {ACCESS_KEY_ID_BYTES_MAX} of A-Z a-z 0-9 _",
-            at("access_key_id")
+            &[&at("access_key_id")],
+            format!("3 to {ACCESS_KEY_ID_BYTES_MAX} of A-Z a-z 0-9 _ are wanted"),
         );
-        ensure!(
+        checks.require(
             ids.insert(id),
-            "{}: `{id}` stands there already, in another credential or as s3.access_key_id",
-            at("access_key_id")
+            &[&at("access_key_id")],
+            "stands there already, in another credential or as s3.access_key_id",
         );
         let server_keyed = *owners.entry(name).or_insert(credential.server_keyed);
-        ensure!(
+        checks.require(
             server_keyed == credential.server_keyed,
-            "{}: not the same in all credentials of the name `{name}`",
-            at("server_keyed")
+            &[&at("server_keyed"), &at("name")],
+            "not the same in all credentials of this name",
         );
-        ensure!(
-            !credential.buckets.is_empty(),
-            "{}: at least one, or left out for every bucket",
-            at("buckets")
-        );
-        for pattern in &credential.buckets {
-            check_bucket(pattern, &s3.bucket, &at("buckets"))?;
-        }
+        check_buckets(&credential.buckets, &s3.bucket, &at("buckets"), checks);
     }
-    Ok(())
 }
 
-fn check_bucket(pattern: &str, vaults: &str, key: &str) -> anyhow::Result<()> {
-    if pattern == vaults {
-        bail!("{key}: `{pattern}` is s3.bucket, which is the vault's own");
+fn check_buckets(buckets: &[String], vaults: &str, key: &str, checks: &mut Checks) {
+    checks.require(
+        !buckets.is_empty(),
+        &[key],
+        "at least one is wanted, or none of the key for every bucket",
+    );
+    for (index, pattern) in buckets.iter().enumerate() {
+        let key = format!("{key} {}", index + 1);
+        let shown = pattern.escape_debug();
+        checks.require(
+            pattern != vaults,
+            &[&key, "s3.bucket"],
+            format!("`{shown}` is s3.bucket, which is the vault's own"),
+        );
+        checks.require(
+            is_bucket(pattern),
+            &[&key],
+            format!("`{shown}` is no bucket name, nor the beginning of one with a `*` after it"),
+        );
     }
+}
+
+fn is_bucket(pattern: &str) -> bool {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    let sound = match pattern.strip_suffix('*') {
+    match pattern.strip_suffix('*') {
         Some(start) => {
             start.len() <= PREFIX_BYTES_MAX
                 && start.bytes().all(allowed)
                 && !start.starts_with(['-', '.'])
         }
         None => bucket_name::is_valid(pattern),
-    };
-    ensure!(
-        sound,
-        "{key}: `{}` is no bucket name, nor the beginning of one with a `*` after it",
-        pattern.escape_debug()
-    );
-    Ok(())
+    }
 }
 
 /// Names stand in XML and in logs as they are.
@@ -120,7 +125,9 @@ mod tests {
             )
         });
         let section: S3Section = toml::from_str(&tables.collect::<String>()).unwrap();
-        check(&section).map_or_else(|error| error.to_string(), |()| String::new())
+        let mut checks = Checks::default();
+        check(&section, &mut checks);
+        checks.told().join("\n")
     }
 
     #[test]

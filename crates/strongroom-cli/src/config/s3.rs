@@ -1,16 +1,16 @@
 //! `[s3]`: the object store and its endpoint.
 
 use super::credentials::{self, CredentialSection};
+use super::faults::Checks;
 use super::sections::{HSTS_MAX_AGE, IDLE_MAX, LOOPBACK, TlsSection};
 use super::units::{Size, Span};
-use anyhow::ensure;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const S3_PORT: u16 = 37_767;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct S3Section {
     pub(crate) listen: SocketAddr,
@@ -80,32 +80,46 @@ impl Default for S3Section {
 
 impl S3Section {
     /// What types alone cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.object_bytes_max.0 <= Size::gib(5 << 10).0,
-            "s3.object_bytes_max: at most 5120 GiB"
-        );
-        ensure!(
-            self.body_idle.0.as_secs() >= 1,
-            "s3.body_idle: at least 1 s"
-        );
-        ensure!(
-            self.inline_bytes_max.0 <= Size::mib(1).0,
-            "s3.inline_bytes_max: at most 1 MiB"
-        );
-        ensure!(self.uploads_max >= 1, "s3.uploads_max: at least 1");
-        ensure!(
-            self.upload_life.0.as_secs() >= 1,
-            "s3.upload_life: at least 1 s"
-        );
-        ensure!(
-            self.object_downloads_max >= 1,
-            "s3.object_downloads_max: at least 1"
-        );
-        ensure!(
-            self.body_rate_min.0 <= Size::gib(1).0,
-            "s3.body_rate_min: at most 1 GiB"
-        );
-        credentials::check(self)
+    pub(super) fn check(&self, checks: &mut Checks) {
+        for (holds, key, message) in [
+            (
+                self.object_bytes_max.0 <= Size::gib(5 << 10).0,
+                "s3.object_bytes_max",
+                "at most 5120GiB",
+            ),
+            (
+                self.body_idle.0.as_secs() >= 1,
+                "s3.body_idle",
+                "at least 1 s is wanted",
+            ),
+            (
+                self.inline_bytes_max.0 <= Size::mib(1).0,
+                "s3.inline_bytes_max",
+                "at most 1MiB",
+            ),
+            (
+                self.uploads_max >= 1,
+                "s3.uploads_max",
+                "at least 1 is wanted",
+            ),
+            (
+                self.upload_life.0.as_secs() >= 1,
+                "s3.upload_life",
+                "at least 1 s is wanted",
+            ),
+            (
+                self.object_downloads_max >= 1,
+                "s3.object_downloads_max",
+                "at least 1 is wanted",
+            ),
+            (
+                self.body_rate_min.0 <= Size::gib(1).0,
+                "s3.body_rate_min",
+                "at most 1GiB",
+            ),
+        ] {
+            checks.require(holds, &[key], message);
+        }
+        credentials::check(self, checks);
     }
 }

@@ -1,16 +1,20 @@
 //! Every key of the configuration, with its default. `strongroom.example.toml` explains them.
 
+use super::admin::AdminSection;
 use super::credentials::CredentialSection;
+use super::faults::Checks;
 use super::http::{self, SimpleSection};
+use super::jwks::{self, JwksSection};
+use super::log_level;
 use super::s3::S3Section;
 use super::units::{Size, Span};
-use anyhow::{bail, ensure};
-use serde::Deserialize;
+use anyhow::ensure;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use strongroom_core::Subject;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// Directory of the file; set after reading.
@@ -23,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) api: ApiSection,
     pub(crate) s3: S3Section,
     pub(crate) key_source: Vec<KeySource>,
+    pub(crate) jwks: JwksSection,
     pub(crate) session: SessionSection,
     pub(crate) grants: GrantsSection,
     pub(crate) urls: UrlsSection,
@@ -31,15 +36,17 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) sweep: SweepSection,
     pub(crate) log: LogSection,
+    pub(crate) admin: AdminSection,
     pub(crate) client: ClientSection,
     pub(crate) simple: SimpleSection,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ApiSection {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) docs: bool,
     pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<TlsSection>,
     pub(crate) hsts_max_age: Span,
@@ -60,7 +67,7 @@ pub(crate) struct ApiSection {
 }
 
 /// Certificate chain and private key of a listener, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsSection {
     pub(crate) certificate_file: PathBuf,
@@ -68,7 +75,7 @@ pub(crate) struct TlsSection {
 }
 
 /// A subject, as the configuration spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SubjectName {
     User,
@@ -86,11 +93,16 @@ impl From<SubjectName> for Subject {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeySource {
     pub(crate) name: String,
+    #[serde(default)]
     pub(crate) public_key_files: Vec<PathBuf>,
+    #[serde(default)]
+    pub(crate) jwks_url: Option<String>,
+    #[serde(default)]
+    pub(crate) jwks_ca_file: Option<PathBuf>,
     #[serde(default = "all_subjects")]
     pub(crate) subjects: Vec<SubjectName>,
     #[serde(default)]
@@ -107,7 +119,7 @@ fn all_subjects() -> Vec<SubjectName> {
     ]
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SessionSection {
     pub(crate) allow_unbounded: bool,
@@ -117,70 +129,71 @@ pub(crate) struct SessionSection {
     pub(crate) jwt_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GrantsSection {
     pub(crate) default: Span,
     pub(crate) max: Span,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UrlsSection {
     pub(crate) upload: Span,
     pub(crate) download: Span,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokensSection {
     pub(crate) lifetime: Span,
     pub(crate) metadata_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RecordsSection {
     pub(crate) cache: Size,
     pub(crate) page_cache: Size,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Durability {
     Durable,
     Buffered,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AuditSection {
     pub(crate) durability: Durability,
     pub(crate) queue_bytes_max: Size,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SweepSection {
     pub(crate) every: Span,
     pub(crate) claim_grace: Span,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogSection {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientSection {
     pub(crate) url: Option<String>,
@@ -212,6 +225,7 @@ impl Default for Config {
             api: ApiSection::default(),
             s3: S3Section::default(),
             key_source: Vec::new(),
+            jwks: JwksSection::default(),
             session: SessionSection::default(),
             grants: GrantsSection::default(),
             urls: UrlsSection::default(),
@@ -220,6 +234,7 @@ impl Default for Config {
             audit: AuditSection::default(),
             sweep: SweepSection::default(),
             log: LogSection::default(),
+            admin: AdminSection::default(),
             client: ClientSection::default(),
             simple: SimpleSection::default(),
         }
@@ -231,6 +246,7 @@ impl Default for ApiSection {
         Self {
             listen: SocketAddr::new(LOOPBACK, API_PORT),
             public_url: None,
+            docs: true,
             host_names: Vec::new(),
             tls: None,
             hsts_max_age: HSTS_MAX_AGE,
@@ -323,6 +339,7 @@ impl Default for LogSection {
         Self {
             level: "info".into(),
             format: LogFormat::Text,
+            file: None,
         }
     }
 }
@@ -350,84 +367,106 @@ impl Config {
     }
 
     /// What types alone cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, checks: &mut Checks) {
         let (api, s3) = (&self.api, &self.s3);
-        for (section, url, tls) in [
-            ("api", &api.public_url, &api.tls),
-            ("s3", &s3.public_url, &s3.tls),
-        ] {
-            let Some(url) = url else { continue };
-            if strongroom_api::Origin::of(url).is_none() {
-                bail!("{section}.public_url: an absolute http or https URL is wanted");
-            }
-            let plain = url
-                .get(..5)
-                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-            ensure!(
-                !plain || tls.is_none(),
-                "{section}.public_url: https, as {section}.tls is set"
-            );
-        }
-        ensure!(
-            self.grants.default.millis() > 0 && self.grants.default.0 <= self.grants.max.0,
-            "grants.default: more than 0 and at most grants.max"
+        check_url(checks, "api", api.public_url.as_deref(), api.tls.as_ref());
+        check_url(checks, "s3", s3.public_url.as_deref(), s3.tls.as_ref());
+        checks.require(
+            self.grants.default.millis() > 0,
+            &["grants.default"],
+            "more than 0 is wanted",
+        );
+        checks.require(
+            self.grants.default.0 <= self.grants.max.0,
+            &["grants.default", "grants.max"],
+            "at most grants.max is wanted",
         );
         let lives = [
             ("urls.upload", self.urls.upload, 1, URL_LIFE_MAX_S),
             ("urls.download", self.urls.download, 5, DOWNLOAD_LIFE_MAX_S),
         ];
         for (key, life, least, most) in lives {
-            let secs = life.0.as_secs();
-            ensure!(
-                (least..=most).contains(&secs),
-                "{key}: {least} s to {most} s"
+            checks.require(
+                (least..=most).contains(&life.0.as_secs()),
+                &[key],
+                format!("{least} s to {most} s are wanted"),
             );
         }
-        ensure!(
+        checks.require(
             self.tokens.metadata_bytes_max.0 <= Size::kib(128).0,
-            "tokens.metadata_bytes_max: at most 128 KiB"
+            &["tokens.metadata_bytes_max"],
+            "at most 128KiB",
         );
-        ensure!(
+        checks.require(
             self.tokens.lifetime.millis() == 0 || self.tokens.lifetime.0 >= self.urls.upload.0,
-            "tokens.lifetime: 0, or at least urls.upload"
+            &["tokens.lifetime", "urls.upload"],
+            "0 is wanted, or at least urls.upload",
         );
-        self.s3.check()?;
-        http::check(self)?;
-        ensure!(
+        self.s3.check(checks);
+        http::check(self, checks);
+        self.jwks.check(checks);
+        jwks::check_sources(&self.key_source, checks);
+        self.admin.check(&self.dir, checks);
+        checks.require(
             self.sweep.every.0.as_secs() >= 1,
-            "sweep.every: at least 1 s"
+            &["sweep.every"],
+            "at least 1 s is wanted",
         );
-        Ok(())
+        log_level::check(&self.log.level, checks);
     }
 
     /// The same with one more credential of the S3 endpoint, if it can be.
     pub(crate) fn with_credential(mut self, credential: CredentialSection) -> anyhow::Result<Self> {
         self.s3.credential.push(credential);
-        self.check()?;
+        let mut checks = Checks::default();
+        self.check(&mut checks);
+        let faults = checks.told();
+        ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(self)
     }
 
     /// What a listener needs before it may serve anybody.
-    pub(crate) fn check_listeners(&self, behind_proxy: bool) -> anyhow::Result<()> {
+    pub(crate) fn check_listeners(&self, behind_proxy: bool, checks: &mut Checks) {
         let (api, s3) = (&self.api, &self.s3);
-        ensure!(
+        checks.require(
             !behind_proxy || !self.trusted_proxies.is_empty(),
-            "trusted_proxies: wanted with --behind-proxy, which serves nobody else"
+            &["trusted_proxies"],
+            "wanted with --behind-proxy, which serves nobody else",
         );
         for (section, listen, tls, url) in [
             ("api", api.listen.ip(), &api.tls, &api.public_url),
             ("s3", s3.listen.ip(), &s3.tls, &s3.public_url),
         ] {
-            ensure!(
+            let key = |key: &str| format!("{section}.{key}");
+            checks.require(
                 listen.is_loopback() || tls.is_some() || behind_proxy,
-                "{section}.listen: plain HTTP is spoken on loopback alone; set {section}.tls, or \
-                 set trusted_proxies and start with --behind-proxy behind a proxy that brings TLS"
+                &[&key("listen"), &key("tls")],
+                format!(
+                    "plain HTTP is spoken on loopback alone; set {section}.tls, or set \
+                     trusted_proxies and start with --behind-proxy behind a proxy that brings TLS"
+                ),
             );
-            ensure!(
+            checks.require(
                 !listen.is_unspecified() || url.is_some(),
-                "{section}.public_url: wanted, as clients cannot reach {listen} by that name"
+                &[&key("public_url"), &key("listen")],
+                format!("wanted, as clients cannot reach {listen} by that name"),
             );
         }
-        Ok(())
     }
+}
+
+fn check_url(checks: &mut Checks, section: &str, url: Option<&str>, tls: Option<&TlsSection>) {
+    let Some(url) = url else { return };
+    let (key, tls_key) = (format!("{section}.public_url"), format!("{section}.tls"));
+    checks.require(
+        strongroom_api::Origin::of(url).is_some(),
+        &[&key],
+        "an absolute http or https URL is wanted",
+    );
+    let scheme = url.get(..5).unwrap_or_default();
+    checks.require(
+        tls.is_none() || !scheme.eq_ignore_ascii_case("http:"),
+        &[&key, &tls_key],
+        format!("https is wanted, as {tls_key} is set"),
+    );
 }

@@ -1,7 +1,7 @@
 //! Durations (`"15m"`) and sizes (`"64KiB"`) with their units.
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
 /// A duration: a whole number and `ms`, `s`, `m`, `h` or `d`; `"0"` needs no unit.
@@ -17,19 +17,20 @@ impl Span {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
+    const UNITS: [(&str, u64); 5] = [
+        ("ms", 1),
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+
     fn parse(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u64); 5] = [
-            ("ms", 1),
-            ("s", 1_000),
-            ("m", 60_000),
-            ("h", 3_600_000),
-            ("d", 86_400_000),
-        ];
         let (number, unit) = split(text)?;
         if number == 0 && unit.is_empty() {
             return Some(Self(Duration::ZERO));
         }
-        let (_, ms) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let (_, ms) = Self::UNITS.iter().find(|(name, _)| *name == unit)?;
         Some(Self(Duration::from_millis(number.checked_mul(*ms)?)))
     }
 }
@@ -40,6 +41,15 @@ impl<'de> Deserialize<'de> for Span {
         Self::parse(&text).ok_or_else(|| {
             D::Error::custom("a duration is a whole number and ms, s, m, h or d, as in \"15m\"")
         })
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.millis() {
+            0 => serializer.serialize_str("0"),
+            ms => serializer.serialize_str(&join(ms, &Self::UNITS)),
+        }
     }
 }
 
@@ -68,15 +78,16 @@ impl Size {
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }
 
+    const UNITS: [(&str, u64); 4] = [
+        ("B", 1),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+
     fn parse(text: &str) -> Option<Self> {
-        const UNITS: [(&str, u64); 4] = [
-            ("B", 1),
-            ("KiB", 1 << 10),
-            ("MiB", 1 << 20),
-            ("GiB", 1 << 30),
-        ];
         let (number, unit) = split(text)?;
-        let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let (_, bytes) = Self::UNITS.iter().find(|(name, _)| *name == unit)?;
         number.checked_mul(*bytes).map(Self)
     }
 }
@@ -88,6 +99,22 @@ impl<'de> Deserialize<'de> for Size {
             D::Error::custom("a size is a whole number and B, KiB, MiB or GiB, as in \"64KiB\"")
         })
     }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&join(self.0, &Self::UNITS))
+    }
+}
+
+/// In the largest unit that leaves a whole number.
+fn join(count: u64, units: &[(&str, u64)]) -> String {
+    let whole = units
+        .iter()
+        .rev()
+        .find(|(_, unit)| count.is_multiple_of(*unit) && count > 0);
+    let (name, unit) = whole.unwrap_or(&units[0]);
+    format!("{}{name}", count / unit)
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -128,6 +155,15 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused_without_panic(text in ".{0,30}") {
             let _ = (Span::parse(&text), Size::parse(&text));
+        }
+
+        #[test]
+        fn what_is_written_reads_as_the_same(count in any::<u32>(), unit in 0_usize..5) {
+            let count = u64::from(count);
+            let span = Span(Duration::from_millis(count * Span::UNITS[unit].1));
+            prop_assert_eq!(Span::parse(&join(span.millis(), &Span::UNITS)), Some(span));
+            let size = Size(count * Size::UNITS[unit % 4].1);
+            prop_assert_eq!(Size::parse(&join(size.0, &Size::UNITS)), Some(size));
         }
     }
 }

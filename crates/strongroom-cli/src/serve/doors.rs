@@ -98,6 +98,7 @@ pub(super) fn api_config(config: &Config, bound: &Bound) -> anyhow::Result<ApiCo
         uri_bytes_max: api.uri_bytes_max.as_usize(),
         requests_max: api.requests_max,
         queue_time_max: api.queue_time_max.0,
+        docs: api.docs,
         simple: if config.simple.enabled {
             Simple::Served
         } else {

@@ -26,6 +26,11 @@ impl Readers {
         }
     }
 
+    /// What the connections are opened with.
+    pub(super) fn config(&self) -> &IndexConfig {
+        &self.config
+    }
+
     /// Runs one read. A connection that failed is closed, not lent again.
     pub(super) async fn read<T: Send + 'static>(
         &self,

@@ -131,6 +131,14 @@ pub(super) fn open_reader(config: &IndexConfig) -> Result<Connection> {
     open(config, Access::Read)
 }
 
+/// A file that a copy goes to, and that is durable once it is closed.
+pub(super) fn open_copy(path: &Path) -> Result<Connection> {
+    make_private(path)?;
+    let copy = Connection::open_with_flags(path, flags(Access::Write))?;
+    copy.execute_batch("PRAGMA synchronous = FULL;")?;
+    Ok(copy)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     Read,

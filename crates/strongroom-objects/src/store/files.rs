@@ -175,6 +175,13 @@ impl Files {
     }
 }
 
+impl Held {
+    /// The files.
+    pub(super) fn names(&self) -> &[RunName] {
+        &self.names
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut doomed = Vec::new();

@@ -195,13 +195,20 @@ fn set_aside(conn: &Connection, path: &Path, version: u32) -> Result<(), Error> 
     let aside = aside_path(path, version);
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io(error)),
-        _ => make_private(&aside)?,
+        _ => {}
     }
-    let mut copy = Connection::open_with_flags(&aside, flags(Access::Write))?;
-    copy.execute_batch("PRAGMA synchronous = FULL;")?;
+    let mut copy = open_copy(&aside)?;
     Backup::new(conn, &mut copy)?.run_to_completion(COPY_PAGES, Duration::ZERO, None)?;
     copy.close().map_err(|(_, error)| error)?;
     sync_directory(path)
+}
+
+/// A file that a copy goes to, and that is durable once it is closed.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, Error> {
+    make_private(path)?;
+    let copy = Connection::open_with_flags(path, flags(Access::Write))?;
+    copy.execute_batch("PRAGMA synchronous = FULL;")?;
+    Ok(copy)
 }
 
 /// Where the file of an older version is kept.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use strongroom_core::UnixMillis;
-use strongroom_session::{Error, Refused, Rules, Verifier};
+use strongroom_session::{Error, KeySourceConfig, Refused, Rules, Verifier};
 
-use crate::mint::{ED25519, NOW, P256, Pair, USER, source, verifier};
+use crate::mint::{ED25519, LATER, NOW, P256, Pair, USER, fetching, put, source, verifier};
 
 #[test]
 fn a_second_look_is_answered_from_the_cache() {
@@ -67,68 +67,68 @@ fn a_cached_jwt_is_held_to_all_dates_when_the_clock_moves_back() {
 #[test]
 fn a_refusal_is_not_remembered() {
     let (old, new) = (Pair::ed25519(), Pair::ed25519());
-    let verifier = verifier(&[&old]);
+    let verifier = fetching(&[&old]);
     let jwt = new.mint(USER);
     assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Signature);
-    verifier
-        .replace_keys("default", vec![old.public(), new.public()])
-        .unwrap();
+    put(&verifier, "default", &[&old, &new]);
     assert!(verifier.verify(&jwt, NOW).is_ok());
 }
 
 #[test]
 fn a_removed_key_stops_its_cached_jwts_at_once() {
     let (old, new) = (Pair::ed25519(), Pair::ed25519());
-    let verifier = verifier(&[&old, &new]);
+    let verifier = fetching(&[&old, &new]);
     let [old_jwt, new_jwt] = [&old, &new].map(|pair| pair.mint(USER));
     assert!(verifier.verify(&old_jwt, NOW).is_ok());
     assert!(verifier.verify(&new_jwt, NOW).is_ok());
-    verifier
-        .replace_keys("default", vec![new.public()])
-        .unwrap();
+    put(&verifier, "default", &[&new]);
     assert_eq!(
         verifier.verify(&old_jwt, NOW).unwrap_err(),
         Refused::Signature
     );
     assert!(verifier.verify(&new_jwt, NOW).is_ok());
-    verifier.replace_keys("default", vec![]).unwrap();
+    put(&verifier, "default", &[]);
     assert_eq!(
         verifier.verify(&new_jwt, NOW).unwrap_err(),
         Refused::Algorithm
     );
-    verifier
-        .replace_keys("default", vec![old.public()])
-        .unwrap();
+    put(&verifier, "default", &[&old]);
     assert!(verifier.verify(&old_jwt, NOW).is_ok());
 }
 
 #[test]
 fn a_refresh_with_the_same_keys_keeps_the_cache() {
-    let verifier = verifier(&[&ED25519, &P256]);
+    let verifier = fetching(&[&ED25519, &P256]);
     let jwt = ED25519.mint(USER);
     let first = verifier.verify(&jwt, NOW).unwrap();
-    verifier
-        .replace_keys("default", vec![P256.public(), ED25519.public()])
-        .unwrap();
+    put(&verifier, "default", &[&P256, &ED25519]);
     assert!(Arc::ptr_eq(&first, &verifier.verify(&jwt, NOW).unwrap()));
 }
 
 #[test]
 fn a_key_that_a_second_source_adopts_makes_cached_jwts_ambiguous() {
-    let sources = vec![source("a", &[&ED25519]), source("b", &[&P256])];
+    let fetched = |name| KeySourceConfig {
+        fetched: true,
+        ..source(name, &[])
+    };
+    let sources = vec![fetched("a"), fetched("b")];
     let verifier = Verifier::new(sources, Rules::default()).unwrap();
+    put(&verifier, "a", &[&ED25519]);
+    put(&verifier, "b", &[&P256]);
     let jwt = ED25519.mint(USER);
     assert!(verifier.verify(&jwt, NOW).is_ok());
-    verifier.replace_keys("b", vec![ED25519.public()]).unwrap();
+    put(&verifier, "b", &[&ED25519]);
     assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Ambiguous);
-    verifier.replace_keys("a", vec![P256.public()]).unwrap();
+    put(&verifier, "a", &[&P256]);
     assert_eq!(verifier.verify(&jwt, NOW).unwrap().caller.issuer(), "b");
 }
 
 #[test]
-fn keys_of_an_unknown_source_are_an_error() {
-    let outcome = verifier(&[&ED25519]).replace_keys("other", vec![P256.public()]);
-    assert_eq!(outcome, Err(Error::UnknownSource("other".to_owned())));
+fn keys_of_a_source_that_is_unknown_or_has_none_fetched_are_an_error() {
+    for (verifier, name) in [(fetching(&[]), "other"), (verifier(&[&ED25519]), "default")] {
+        let outcome = verifier.put_keys(name, vec![P256.public()], LATER);
+        assert_eq!(outcome, Err(Error::UnknownSource(name.to_owned())));
+    }
 }
 
 #[test]
@@ -152,12 +152,10 @@ fn a_full_cache_changes_no_answer() {
 #[test]
 fn threads_that_race_a_key_change_never_see_the_removed_key_after_it() {
     let (old, new) = (Pair::ed25519(), Pair::ed25519());
-    let verifier = verifier(&[&old]);
+    let verifier = fetching(&[&old]);
     let jwt = old.mint(USER);
     for _ in 0..50 {
-        verifier
-            .replace_keys("default", vec![old.public()])
-            .unwrap();
+        put(&verifier, "default", &[&old]);
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -167,9 +165,7 @@ fn threads_that_race_a_key_change_never_see_the_removed_key_after_it() {
                     }
                 });
             }
-            verifier
-                .replace_keys("default", vec![new.public()])
-                .unwrap();
+            put(&verifier, "default", &[&new]);
             for _ in 0..20 {
                 assert_eq!(verifier.verify(&jwt, NOW).unwrap_err(), Refused::Signature);
             }

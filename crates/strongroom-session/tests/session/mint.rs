@@ -122,6 +122,7 @@ pub(crate) fn source(name: &str, pairs: &[&Pair]) -> KeySourceConfig {
     KeySourceConfig {
         name: name.to_owned(),
         keys: pairs.iter().map(|pair| pair.public()).collect(),
+        fetched: false,
         subjects: vec![Subject::User, Subject::Application, Subject::Developer],
         iss: None,
         aud: None,
@@ -131,4 +132,24 @@ pub(crate) fn source(name: &str, pairs: &[&Pair]) -> KeySourceConfig {
 /// One source `default` with these keys.
 pub(crate) fn verifier(pairs: &[&Pair]) -> Verifier {
     Verifier::new(vec![source("default", pairs)], Rules::default()).unwrap()
+}
+
+/// One source `default` whose keys come and go: these for now, until [`LATER`].
+pub(crate) fn fetching(pairs: &[&Pair]) -> Verifier {
+    let config = KeySourceConfig {
+        fetched: true,
+        ..source("default", &[])
+    };
+    let verifier = Verifier::new(vec![config], Rules::default()).unwrap();
+    put(&verifier, "default", pairs);
+    verifier
+}
+
+/// When keys that were [`put`] become stale: after every JWT of these tests has expired.
+pub(crate) const LATER: UnixMillis = UnixMillis(1_900_000_000_000);
+
+/// Puts keys in the place of those that were fetched before.
+pub(crate) fn put(verifier: &Verifier, source: &str, pairs: &[&Pair]) {
+    let keys = pairs.iter().map(|pair| pair.public()).collect();
+    verifier.put_keys(source, keys, LATER).unwrap();
 }

@@ -86,6 +86,7 @@ fn verifier() -> Verifier {
         KeySourceConfig {
             name: (*name).to_owned(),
             keys: vec![PublicKey::from_jwk(&jwk).unwrap()],
+            fetched: false,
             subjects: vec![Subject::User, Subject::Application, Subject::Developer],
             iss: None,
             aud: None,

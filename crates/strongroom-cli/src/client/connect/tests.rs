@@ -24,6 +24,7 @@ fn find(
     let around = Surroundings {
         runtime_dir: Some(dir.join("run")),
         temp_dir: dir.to_owned(),
+        notify_socket: None,
     };
     let now: Now = Arc::new(|| UnixMillis(0));
     Connection::find(args, settings, &around, now, Output::new(false, true))
