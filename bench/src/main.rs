@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let settings = Settings::new(&arguments.options)?;
     let mut report = Report {
-        command: std::env::args().skip(1).collect(),
+        command: without_places(std::env::args().skip(1)),
         machine: proc::machine()?,
         smoke: settings.smoke,
         scenarios: Vec::new(),
@@ -52,6 +52,35 @@ async fn main() -> anyhow::Result<()> {
         Some(path) => report.save(path),
         None => Ok(()),
     }
+}
+
+/// The arguments but for where things lie, which is nobody's business and no part of the figures.
+fn without_places(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    const PLACES: [&str; 6] = [
+        "--dir",
+        "--out",
+        "--vault",
+        "--baseline",
+        "--peer",
+        "--data",
+    ];
+    let mut kept = Vec::new();
+    let mut is_place = false;
+    for argument in arguments {
+        let (name, value) = argument
+            .split_once('=')
+            .map_or((argument.as_str(), None), |(name, value)| {
+                (name, Some(value))
+            });
+        if is_place {
+            is_place = false;
+        } else if PLACES.contains(&name) {
+            is_place = value.is_none();
+        } else {
+            kept.push(argument);
+        }
+    }
+    kept
 }
 
 /// The single scenarios that one name stands for.
@@ -121,4 +150,14 @@ async fn measure(settings: &Settings, scenario: Scenario) -> anyhow::Result<Vec<
 
 fn single(figures: Vec<figure::Figure>) -> Vec<Figures> {
     figures.into_iter().map(Figures::Single).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_report_does_not_say_where_things_lie() {
+        let said = "all --dir /data --gib 1 --out=/tmp/it --seconds 2 --peer /bin/it";
+        let kept = super::without_places(said.split(' ').map(str::to_owned));
+        assert_eq!(kept, ["all", "--gib", "1", "--seconds", "2"]);
+    }
 }

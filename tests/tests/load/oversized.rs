@@ -178,6 +178,14 @@ fn metadata(write: &mut Writer, long: &str) {
         "a body that only opens",
         &"{\"metadata\":".repeat(10_000),
     );
+    let (to, authorization) = (write.to, &write.authorization);
+    let body = format!("{{\"tokenId\":\"lunasec-{}\"}}", &long[..100 << 10]);
+    let request = format!(
+        "POST /detokenize HTTP/1.1\r\nhost: {to}\r\n{authorization}connection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    write.raw(400, "a token of 100 KiB", request);
     write.body(200, "a number past what numbers hold", &with("1e999999999"));
 }
 
