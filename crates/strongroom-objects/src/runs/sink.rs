@@ -10,7 +10,7 @@ use crate::disk::{Disk, Incoming, direct};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit as Room, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// One is written and one waits, while the next is filled. With none waiting both ends stand still
@@ -44,7 +44,8 @@ struct State {
 struct Block {
     buffer: Buffer,
     offset: u64,
-    _room: OwnedSemaphorePermit,
+    /// Given back after the buffer, which is then there for the next.
+    _room: Room,
 }
 
 impl Sink {
@@ -65,14 +66,18 @@ impl Sink {
         spawn_blocking(create).await.map_err(io::Error::other)?
     }
 
-    /// Takes the next block, the first [`BLOCK_BYTES`] of the buffer, and waits while too many are
-    /// on their way.
-    pub(super) async fn write(&mut self, buffer: Buffer) -> io::Result<()> {
-        let Ok(room) = Arc::clone(&self.queue.room).acquire_owned().await else {
-            // The thread's error says why.
+    /// Waits while too many blocks are on their way.
+    pub(super) async fn room(&mut self) -> io::Result<Room> {
+        let room = Arc::clone(&self.queue.room).acquire_owned().await;
+        if room.is_err() {
+            // The thread closed it, and its error says why.
             self.written().await?;
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
+        }
+        room.map_err(io::Error::other)
+    }
+
+    /// Takes the next block, the first [`BLOCK_BYTES`] of the buffer.
+    pub(super) async fn write(&mut self, buffer: Buffer, room: Room) -> io::Result<()> {
         let starts = self.queue.push(Block {
             buffer,
             offset: self.offset,
@@ -192,7 +197,8 @@ mod tests {
         let (_dir, disk) = disk(0);
         let mut sink = Sink::create(&disk, 0).await.unwrap();
         for fill in 0..6 {
-            sink.write(block(fill)).await.unwrap();
+            let room = sink.room().await.unwrap();
+            sink.write(block(fill), room).await.unwrap();
             if fill == 3 {
                 // The next one meets a thread that has gone.
                 sink.written().await.unwrap();
@@ -212,8 +218,9 @@ mod tests {
         let (_dir, disk) = disk(u64::MAX);
         let mut sink = Sink::create(&disk, 0).await.unwrap();
         let told = loop {
-            if let Err(error) = sink.write(block(1)).await {
-                break error;
+            match sink.room().await {
+                Ok(room) => sink.write(block(1), room).await.unwrap(),
+                Err(error) => break error,
             }
         };
         assert_eq!(told.kind(), ErrorKind::StorageFull);
@@ -225,7 +232,8 @@ mod tests {
     async fn a_write_that_fails_last_fails_the_end() {
         let (_dir, disk) = disk(u64::MAX);
         let mut sink = Sink::create(&disk, 0).await.unwrap();
-        sink.write(block(1)).await.unwrap();
+        let room = sink.room().await.unwrap();
+        sink.write(block(1), room).await.unwrap();
         let told = sink.finish(block(2), 5).await.err().unwrap();
         assert_eq!(told.kind(), ErrorKind::StorageFull);
         assert!(disk.unsettled().unwrap().is_empty());

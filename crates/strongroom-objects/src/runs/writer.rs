@@ -202,11 +202,13 @@ impl RunWriter {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
+        // A block that was written is free by then.
+        let room = sink.room().await?;
         let mut next = self.channel.blocks.take();
         self.segment_at -= BLOCK_BYTES;
         next[..self.segment_at].copy_from_slice(&self.buffer[BLOCK_BYTES..][..self.segment_at]);
-        sink.write(std::mem::replace(&mut self.buffer, next))
-            .await?;
+        let block = std::mem::replace(&mut self.buffer, next);
+        sink.write(block, room).await?;
         Ok(())
     }
 }
