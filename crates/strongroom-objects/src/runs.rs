@@ -4,6 +4,7 @@
 //! before it). Must not know buckets' owners, uploads or HTTP.
 
 pub(crate) mod reader;
+mod sink;
 pub(crate) mod writer;
 
 use crate::buffers::Pool;

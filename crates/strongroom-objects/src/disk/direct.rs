@@ -10,17 +10,19 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
+/// Files and ranges from this size on go past the page cache; smaller ones are likely to be read
+/// soon and again.
+pub(crate) const TRANSFER_BYTES_MIN: u64 = 1 << 20;
+/// A shorter end goes through the page cache whole, which costs less than to wait for the disk
+/// twice.
+const END_BYTES_MIN: usize = 256 * 1024;
+
 /// Asks for direct I/O, which then needs aligned memory, offsets and lengths. Without effect
 /// where there is none.
 pub(crate) fn enter(file: &File) {
     if let Err(error) = switch(file, true) {
         tracing::debug!(%error, "no direct I/O here");
     }
-}
-
-/// Back to the page cache.
-pub(crate) fn leave(file: &File) -> io::Result<()> {
-    switch(file, false).map(|_| ())
 }
 
 /// Writes an aligned block.
@@ -30,6 +32,20 @@ pub(crate) fn write(file: &File, block: &[u8], offset: u64) -> io::Result<()> {
         Err(error) if refused(file, &error)? => file.write_all_at(block, offset),
         done => done,
     }
+}
+
+/// Writes what of a file is behind its last block, in aligned memory. What does not fill a page
+/// goes through the page cache, and so does all that is written later.
+pub(crate) fn write_end(file: &File, end: &[u8], offset: u64) -> io::Result<()> {
+    let mut aligned = end.len() - end.len() % ALIGNMENT;
+    if aligned < END_BYTES_MIN || offset + (end.len() as u64) < TRANSFER_BYTES_MIN {
+        aligned = 0;
+    } else {
+        enter(file);
+        write(file, &end[..aligned], offset)?;
+    }
+    switch(file, false)?;
+    file.write_all_at(&end[aligned..], offset + aligned as u64)
 }
 
 /// Reads `count` bytes from `offset` on, neither aligned, and some around them; tells where in
@@ -101,9 +117,31 @@ mod tests {
     }
 
     #[test]
+    fn an_end_is_written_whole_whatever_its_length() {
+        for offset in [0, TRANSFER_BYTES_MIN] {
+            for length in [0, 1, END_BYTES_MIN - 1, END_BYTES_MIN, END_BYTES_MIN + 4097] {
+                let file = tempfile::tempfile().unwrap();
+                enter(&file);
+                let mut end = Pool::new(length, 1).take();
+                end.fill(9);
+                write_end(&file, &end, offset).unwrap();
+                let mut read = vec![0; length];
+                file.read_exact_at(&mut read, offset).unwrap();
+                assert!(read.iter().all(|byte| *byte == 9));
+                let all = if length == 0 {
+                    0
+                } else {
+                    offset + length as u64
+                };
+                assert_eq!(file.metadata().unwrap().len(), all);
+            }
+        }
+    }
+
+    #[test]
     fn a_read_crosses_blocks_and_stops_at_the_end_of_the_file() {
         let file = file();
-        leave(&file).unwrap();
+        switch(&file, false).unwrap();
         file.write_all_at(b"end", 3 * ALIGNMENT as u64).unwrap();
         enter(&file);
         let mut buffer = Pool::new(4 * ALIGNMENT, 1).take();

@@ -26,8 +26,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
 /// Segments that are read at once.
 const BATCH_SEGMENTS: u64 = (BLOCK_BYTES / SEGMENT_BYTES) as u64;
-/// Bytes of a range from which on it is read past the page cache.
-const DIRECT_BYTES_MIN: u64 = 1 << 20;
 
 /// What the store has is not what was stored; the text is for the log.
 pub(crate) fn broken(why: &'static str) -> io::Error {
@@ -242,7 +240,7 @@ pub(crate) async fn stream(
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
     let mut reading = Reading {
         runs,
-        direct: range.end.saturating_sub(range.start) >= DIRECT_BYTES_MIN,
+        direct: range.end.saturating_sub(range.start) >= direct::TRANSFER_BYTES_MIN,
         range,
         run: 0,
         run_from: 0,

@@ -1,21 +1,19 @@
 //! One run being sealed as its bytes arrive, in constant memory.
 //!
 //! A full segment that lies whole in what arrives is sealed from there into its place; only what
-//! crosses a border is gathered first. Whole blocks go past the page cache, the end through it.
+//! crosses a border is gathered first.
 
+use super::sink::Sink;
 use super::{BLOCK_BYTES, Channel};
 use crate::buffers::Buffer;
-use crate::disk::{Disk, Incoming, direct};
+use crate::disk::Incoming;
 use crate::store::StoreError;
 use bytes::Bytes;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use strongroom_core::stream::{
     Flag, RUN_HEADER_BYTES, SALT_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, SegmentSealer,
     run_header, sealed_bytes,
 };
-use tokio::task::{JoinHandle, spawn_blocking};
 
 const TAG_BYTES: usize = SEALED_SEGMENT_BYTES - SEGMENT_BYTES;
 
@@ -53,14 +51,6 @@ pub(crate) struct RunWriter {
     plain: u64,
     /// None while all of it is in memory.
     sink: Option<Sink>,
-}
-
-/// The file behind the buffer.
-struct Sink {
-    incoming: Arc<Incoming>,
-    /// Where the buffer goes in it.
-    offset: u64,
-    writing: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// A run that is whole, and durable if it is a file.
@@ -150,9 +140,8 @@ impl RunWriter {
         let body = match self.sink.take() {
             None => Body::Memory(self.buffer.into_bytes(self.segment_at)),
             Some(sink) => {
-                let disk = Arc::clone(&self.channel.disk);
                 let (buffer, end) = (self.buffer, self.segment_at);
-                Body::File(sink.finish(disk, buffer, end).await?)
+                Body::File(sink.finish(buffer, end).await?)
             }
         };
         Ok(Finished { salt, length, body })
@@ -208,65 +197,18 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Hands the buffer's block to a writing thread, one at a time, and keeps what is behind it.
+    /// Hands the buffer's block to the file, and keeps what is behind it.
     async fn write_block(&mut self) -> Result<(), StoreError> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        sink.written().await?;
-        let block = std::mem::replace(&mut self.buffer, self.channel.blocks.take());
+        // A block that was written is free by then.
+        let room = sink.room().await?;
+        let mut next = self.channel.blocks.take();
         self.segment_at -= BLOCK_BYTES;
-        self.buffer[..self.segment_at].copy_from_slice(&block[BLOCK_BYTES..][..self.segment_at]);
-        sink.write(Arc::clone(&self.channel.disk), block);
+        next[..self.segment_at].copy_from_slice(&self.buffer[BLOCK_BYTES..][..self.segment_at]);
+        let block = std::mem::replace(&mut self.buffer, next);
+        sink.write(block, room).await?;
         Ok(())
-    }
-}
-
-impl Sink {
-    async fn create(disk: &Arc<Disk>, announced: u64) -> Result<Self, StoreError> {
-        let disk = Arc::clone(disk);
-        let created = spawn_blocking(move || {
-            disk.check_room(announced)?;
-            disk.incoming()
-        });
-        Ok(Self {
-            incoming: Arc::new(created.await.map_err(io::Error::other)??),
-            offset: 0,
-            writing: None,
-        })
-    }
-
-    fn write(&mut self, disk: Arc<Disk>, block: Buffer) {
-        let (incoming, offset) = (Arc::clone(&self.incoming), self.offset);
-        self.writing = Some(spawn_blocking(move || {
-            disk.check_room(BLOCK_BYTES as u64)?;
-            if offset == 0 {
-                direct::enter(&incoming.file);
-            }
-            direct::write(&incoming.file, &block[..BLOCK_BYTES], offset)
-        }));
-        self.offset += BLOCK_BYTES as u64;
-    }
-
-    async fn written(&mut self) -> io::Result<()> {
-        match self.writing.take() {
-            Some(writing) => writing.await.map_err(io::Error::other)?,
-            None => Ok(()),
-        }
-    }
-
-    /// Writes the end and syncs.
-    async fn finish(mut self, disk: Arc<Disk>, buffer: Buffer, end: usize) -> io::Result<Incoming> {
-        self.written().await?;
-        let incoming = Arc::into_inner(self.incoming).ok_or(io::ErrorKind::ResourceBusy)?;
-        let offset = self.offset;
-        let finish = move || {
-            direct::leave(&incoming.file)?;
-            disk.check_room(end as u64)?;
-            incoming.file.write_all_at(&buffer[..end], offset)?;
-            disk.sync(&incoming)?;
-            Ok(incoming)
-        };
-        spawn_blocking(finish).await.map_err(io::Error::other)?
     }
 }
