@@ -15,7 +15,7 @@ pub mod text;
 
 pub use answer::{Download, GrantValidity, MetadataAnswer, Upload};
 pub use error_name::ErrorName;
-pub use members::BadBody;
+pub use members::{BadBody, METADATA_DEPTH_MAX};
 pub use request::{
     DetokenizeRequest, GrantSetRequest, GrantVerifyRequest, MetadataGetRequest, MetadataSetRequest,
     TokenizeRequest,

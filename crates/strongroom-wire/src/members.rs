@@ -7,6 +7,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
+/// Most objects and lists in one another that metadata may have, its own object counted: common
+/// readers of JSON, ours among them, stop at 100 or 128, and answers add two.
+pub const METADATA_DEPTH_MAX: usize = 64;
+
 /// Why a body was refused. The message is for the caller and never repeats what was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {
@@ -27,6 +31,9 @@ pub enum BadBody {
         /// What its value must be.
         expected: &'static str,
     },
+    /// The metadata has objects and lists in one another beyond [`METADATA_DEPTH_MAX`].
+    #[error("`metadata` is nested deeper than {METADATA_DEPTH_MAX} levels")]
+    TooDeep,
     /// Both ways to name a session, or neither.
     #[error("give either `sessionId` or `\"self\": true`")]
     WhichSession,
@@ -94,6 +101,9 @@ impl<'a> Members<'a> {
             expected: "an object",
         };
         let metadata = Metadata::from_raw(value).map_err(wrong)?;
+        if metadata.depth() > METADATA_DEPTH_MAX {
+            return Err(BadBody::TooDeep);
+        }
         Ok((!metadata.is_empty()).then_some(metadata))
     }
 }

@@ -96,6 +96,27 @@ impl Metadata {
         self.0.get()
     }
 
+    /// How many objects and lists are in one another, this one counted.
+    pub(crate) fn depth(&self) -> usize {
+        let (mut depth, mut deepest) = (0, 0);
+        let (mut in_text, mut escaped) = (false, false);
+        // INVARIANT: the text is JSON, so every end has its beginning.
+        for byte in self.json().bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = !in_text,
+                b'{' | b'[' if !in_text => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b'}' | b']' if !in_text => depth -= 1,
+                _ => {}
+            }
+        }
+        deepest
+    }
+
     /// Whether the object has no members; such metadata is the same as none.
     pub fn is_empty(&self) -> bool {
         self.json()[1..].trim_start() == "}"

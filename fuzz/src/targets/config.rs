@@ -1,11 +1,11 @@
 //! The configuration file with the environment on top.
 
-use strongroom_cli::check_configuration;
+use strongroom_cli::show_configuration;
 
 /// A file's text, then names and values of overrides, a zero byte between any two of them.
 ///
 /// Every fault has a place that exists. What is without fault is TOML to the library's own reader,
-/// and has one fault with one unknown key more.
+/// means the same when it is shown and loaded again, and has one fault with one unknown key more.
 pub(super) fn config(data: &[u8]) -> bool {
     let Ok(data) = std::str::from_utf8(data) else {
         return false;
@@ -14,14 +14,18 @@ pub(super) fn config(data: &[u8]) -> bool {
     let text = parts.next().unwrap_or_default();
     let names = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
     let overrides: Vec<_> = names.collect();
-    if let Err(faults) = check_configuration(&text, &overrides) {
-        check_places(&faults, &text, &overrides);
-        assert_eq!(check_configuration(&text, &overrides), Err(faults));
-        return false;
-    }
+    let shown = match show_configuration(&text, &overrides) {
+        Ok(shown) => shown,
+        Err(faults) => {
+            check_places(&faults, &text, &overrides);
+            return false;
+        }
+    };
     assert!(text.parse::<toml::Table>().is_ok());
+    let again = show_configuration(&shown, &[]).expect("what is shown can be loaded");
+    assert_eq!(again.parse::<toml::Table>(), shown.parse::<toml::Table>());
     let more = format!("no_such_key = 1\n{text}");
-    let faults = check_configuration(&more, &overrides).expect_err("an unknown key");
+    let faults = show_configuration(&more, &overrides).expect_err("an unknown key");
     let only = "strongroom.toml:1:1: no_such_key: unknown key\n1 fault in the configuration";
     assert_eq!(faults, only);
     true

@@ -101,7 +101,7 @@ pub(super) fn master_key(data: &[u8]) -> bool {
         read.as_ref().map(|key| &key.expose()[..]),
         expected.as_deref()
     );
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("the file is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("the file is ours");
     assert!(read_master_key(&path).is_err(), "others may read it");
     read.is_some()
 }

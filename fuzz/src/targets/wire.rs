@@ -7,8 +7,8 @@ use strongroom_wire::answer::Done;
 use strongroom_wire::envelope::{self, FailureText};
 use strongroom_wire::{
     BadBody, DetokenizeRequest, Download, ErrorName, GrantSetRequest, GrantValidity,
-    GrantVerifyRequest, Metadata, MetadataAnswer, MetadataGetRequest, MetadataSetRequest,
-    SecretText, TokenizeRequest, Upload, duration,
+    GrantVerifyRequest, METADATA_DEPTH_MAX, Metadata, MetadataAnswer, MetadataGetRequest,
+    MetadataSetRequest, SecretText, TokenizeRequest, Upload, duration,
 };
 
 /// Held against exact arithmetic: a part may be a nanosecond short where its fraction is cut off.
@@ -132,7 +132,7 @@ impl Members {
     fn metadata(&self) -> Result<Option<&Value>, Unfit> {
         match self.find("metadata")? {
             Some(Value::Object(members)) if members.is_empty() => Ok(None),
-            Some(value) if !value.is_object() => Err(Unfit),
+            Some(value) if !value.is_object() || depth(value) > METADATA_DEPTH_MAX => Err(Unfit),
             value => Ok(value),
         }
     }
@@ -157,6 +157,15 @@ impl Members {
     fn duration(&self) -> Result<Option<&str>, Unfit> {
         let text = self.text("customDuration")?;
         Ok(text.filter(|text| !text.is_empty()))
+    }
+}
+
+/// Objects and lists in one another.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

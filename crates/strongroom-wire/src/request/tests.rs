@@ -1,6 +1,7 @@
 //! What is read, what is refused, and that no refusal repeats what was sent.
 
 use super::*;
+use crate::METADATA_DEPTH_MAX;
 use proptest::prelude::*;
 
 const TOKEN: &str = "lunasec-2b58d9b2-83c1-4e9b-9692-b149112810c8";
@@ -90,6 +91,30 @@ fn metadata_must_be_an_object() {
         let error = TokenizeRequest::parse(body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "`metadata` must be an object");
     }
+}
+
+#[test]
+fn metadata_is_nested_to_a_limit() {
+    let body = |depth: usize| {
+        let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+        format!(r#"{{"tokenId":"t","metadata":{{"brackets \"[[[[{{":{open}{close}}}}}"#)
+    };
+    let deepest = body(METADATA_DEPTH_MAX);
+    assert!(TokenizeRequest::parse(deepest.as_bytes()).is_ok());
+    assert!(MetadataSetRequest::parse(deepest.as_bytes()).is_ok());
+    for deeper in [body(METADATA_DEPTH_MAX + 1), body(60_000)] {
+        let error = TokenizeRequest::parse(deeper.as_bytes()).unwrap_err();
+        assert_eq!(error, BadBody::TooDeep);
+        let said = "`metadata` is nested deeper than 64 levels";
+        assert_eq!(error.to_string(), said);
+        assert!(MetadataSetRequest::parse(deeper.as_bytes()).is_err());
+    }
+    // Elsewhere nobody looks into it.
+    let other = deepest
+        .replace("metadata", "other")
+        .replace('[', "[[")
+        .replace(']', "]]");
+    assert!(MetadataSetRequest::parse(other.as_bytes()).is_ok());
 }
 
 #[test]
