@@ -52,7 +52,7 @@ async fn every_grant_ends_and_new_ones_work() {
         assert_eq!((status, body.as_slice()), (200, &b"value"[..]));
     }
     house
-        .set_metadata(crate::house::DEV, &token, &json("{\"a\":1}"))
+        .set_metadata(&token, Some(&json("{\"a\":1}")))
         .await
         .unwrap();
     assert_eq!(
