@@ -187,7 +187,11 @@ pub(crate) async fn idle(settings: &Settings) -> anyhow::Result<Vec<Figure>> {
             None,
             with_crowd,
         ),
-        mib("memory when they have gone", Some(IDLE_MIB_GOAL), after),
+        mib(
+            &format!("memory when {crowd} connections have gone"),
+            Some(IDLE_MIB_GOAL),
+            after,
+        ),
         mib(
             &format!("memory after {tokens} tokenizes, caches filled"),
             None,

@@ -1,7 +1,4 @@
 //! The figures as a picture (SVG): each as a share of its goal, so that all fit one axis.
-//!
-//! Text and lines have the colour of the page's own text where the viewer says whether it is light
-//! or dark, so the picture can be read on both.
 
 use std::fmt::Write as _;
 
@@ -16,11 +13,11 @@ const TOP: f64 = 44.0;
 /// Shares beyond it are cut off; their number stands beside them.
 const SHARE_MAX: f64 = 2.0;
 
-const STYLE: &str = "text{font:13px sans-serif;fill:#1f2328}.quiet{fill:#59636e}\
-    .axis{stroke:#59636e;stroke-width:1}.goal{stroke:#1f2328;stroke-width:1.5;stroke-dasharray:5 3}\
-    .met{fill:#2a78a8}.missed{fill:#c2571a}.round{fill:#1f2328;fill-opacity:.45}\
-    @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.quiet{fill:#9198a1}.axis{stroke:#9198a1}\
-    .goal{stroke:#f0f6fc}.met{fill:#58a6d6}.missed{fill:#e8864a}.round{fill:#f0f6fc}}";
+/// Greys and colours that stand out from white and from black alike: a picture within a page is not
+/// told which of them the page is.
+const STYLE: &str = "text{font:13px sans-serif;fill:#757d87}.axis{stroke:#757d87;stroke-width:1}\
+    .goal{stroke:#757d87;stroke-width:1.5;stroke-dasharray:5 3}.met{fill:#2f86b8}\
+    .missed{fill:#d0682c}.round{fill:#757d87;stroke:#fff;stroke-width:.5}";
 
 /// The picture; figures without a goal are left out.
 pub(crate) fn svg(figures: &[Figure]) -> String {
@@ -42,7 +39,7 @@ pub(crate) fn svg(figures: &[Figure]) -> String {
         (1.5, "1.5 ×", "axis", TOP),
         (2.0, "2 ×", "axis", TOP),
     ] {
-        text(&mut svg, at(share), TOP - 14.0, "middle", "quiet", label);
+        text(&mut svg, at(share), TOP - 14.0, "middle", label);
         line(&mut svg, at(share), TOP - 6.0, end, class);
     }
     let mut y = TOP;
@@ -84,7 +81,6 @@ impl<'a> Row<'a> {
             NAME_WIDTH - 10.0,
             middle + 4.5,
             "end",
-            "",
             &self.figure.name,
         );
         let (top, bar) = (
@@ -109,7 +105,6 @@ impl<'a> Row<'a> {
             NAME_WIDTH + PLOT_WIDTH + 12.0,
             middle + 4.5,
             "start",
-            "quiet",
             &said,
         );
     }
@@ -127,11 +122,11 @@ fn line(svg: &mut String, x: f64, top: f64, bottom: f64, class: &str) {
     );
 }
 
-fn text(svg: &mut String, x: f64, y: f64, anchor: &str, class: &str, text: &str) {
+fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     let _ = writeln!(
         svg,
-        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
     );
 }
 

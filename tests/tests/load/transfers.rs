@@ -14,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const TURNS: usize = 12;
 /// Who comes while all of them are held.
 const LATE: usize = 50;
+/// What asks for a body that is announced with `expect` (RFC 9110 §10.1.1).
+const GO_ON: &[u8; 25] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// More than the kernel and TLS keep between the vault and a client that does not read.
 const LARGE: usize = 48 << 20;
 /// Anonymous memory that the vault may take for it all.
@@ -23,14 +25,16 @@ fn strict() -> Setup {
     quiet()
         .set("S3__TRANSFERS_MAX", &TURNS.to_string())
         .set("S3__WRITE_IDLE_MAX", "3s")
-        .set("S3__BODY_IDLE", "3s")
+        .set("S3__BODY_IDLE", "6s")
 }
 
 /// A request as bytes, with a length but without a body.
 fn bytes(signed: &Signed, method: &str, length: Option<usize>, crowd: &Crowd) -> Vec<u8> {
     let mut request = signed.request(method);
     if let Some(length) = length {
-        request = request.header("content-length", &length.to_string());
+        request = request
+            .header("content-length", &length.to_string())
+            .header("expect", "100-continue");
     }
     request.head(crowd.to()).into_bytes()
 }
@@ -126,12 +130,14 @@ fn writers_that_trickle(vault: &Vault, authority: Option<&Arc<Authority>>) {
         for (member, request) in requests[..TURNS].iter().enumerate() {
             let mut stream = crowd.connect(member).await.unwrap();
             stream.write_all(request).await.unwrap();
-            stream.write_all(b"a").await.unwrap();
             stream.flush().await.unwrap();
+            // Whoever is asked for its body has a turn.
+            let mut go_on = [0; GO_ON.len()];
+            stream.read_exact(&mut go_on).await.unwrap();
+            assert_eq!(&go_on, GO_ON);
             held.push(stream);
         }
-        // A turn is taken once the header has been read.
-        while told_to_wait(&crowd, &last).await < LATE {}
+        assert_eq!(told_to_wait(&crowd, &last).await, LATE);
         let mut tasks = tokio::task::JoinSet::new();
         for stream in held {
             tasks.spawn(trickle(stream));
