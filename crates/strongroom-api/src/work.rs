@@ -51,7 +51,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_is_given_back_goes_to_who_waits() {
-        let turns = Turns::new(1, Duration::from_secs(60));
+        let turns = Turns::new(1, Duration::from_mins(1));
         let held = turns.next().await.unwrap();
         let (next, ()) = tokio::join!(turns.next(), async { drop(held) });
         assert!(next.is_ok());

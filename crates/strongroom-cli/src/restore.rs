@@ -1,7 +1,7 @@
 //! `strongroom restore`: a new data directory from a backup, whole or not at all.
 //!
 //! What was ended since the backup must not come back with it: every grant ends, and what the
-//! decision log shows gone goes. `docs/decisions/0010-backup-and-restore.md` says why.
+//! decision log shows gone goes. `docs/decisions/0014-backup-and-restore.md` says why.
 
 use crate::backup::manifest::{DATA, Digest, FileEntry, Manifest, checked, create};
 use crate::backup::{OFFLINE_URL, Unfinished};

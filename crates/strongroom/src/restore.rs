@@ -1,6 +1,6 @@
 //! Restoring from a backup: what must not come back with the records.
 //!
-//! The reasons are in `docs/decisions/0010-backup-and-restore.md`.
+//! The reasons are in `docs/decisions/0014-backup-and-restore.md`.
 
 use crate::{Error, Vault};
 use std::sync::Arc;

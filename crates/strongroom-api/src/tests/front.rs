@@ -126,7 +126,7 @@ async fn who_gets_no_turn_in_time_is_503_and_health_needs_none() {
 async fn a_slow_body_holds_no_turn() {
     let house = House::with(|config| {
         config.requests_max = 1;
-        config.body_time_max = Duration::from_secs(60);
+        config.body_time_max = Duration::from_mins(1);
         config.queue_time_max = Duration::ZERO;
     })
     .await;

@@ -189,9 +189,10 @@ impl House {
     pub(super) async fn send_as_it_is(&self, request: Request<Body>) -> Answer {
         let (status, headers, bytes) = self.exchange(request).await;
         // An answer to HEAD has no body.
-        let json = match bytes.is_empty() {
-            true => serde_json::Value::Null,
-            false => serde_json::from_slice(&bytes).unwrap(),
+        let json = if bytes.is_empty() {
+            serde_json::Value::Null
+        } else {
+            serde_json::from_slice(&bytes).unwrap()
         };
         Answer {
             status,

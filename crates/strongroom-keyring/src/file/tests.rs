@@ -169,7 +169,7 @@ fn a_file_of_mode_0440_is_private_if_it_is_roots_and_no_other_mode_is() {
     let roots = (found.uid(), found.gid()) == (0, 0);
     for mode in [0o400, 0o600, 0o440, 0o640, 0o460, 0o444, 0o404, 0o441] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let private = mode & 0o077 == 0 || (mode == 0o440 && roots);
+        let private = [0o400, 0o600].contains(&mode) || (mode == 0o440 && roots);
         assert_eq!(check_private(&path).is_ok(), private, "{mode:o}");
     }
 }

@@ -183,16 +183,16 @@ fn rsa_signatures_that_are_small_numbers_are_refused() {
 
 #[test]
 fn names_written_with_escapes_are_the_same_names() {
-    let verifier = verifier(&[&ED25519]);
+    let keys = verifier(&[&ED25519]);
     let header = r#"{"\u0061lg":"EdDSA"}"#;
     let claims = r#"{"su\u0062":"user","session\u005fid":"al\u0069ce","e\u0078p":1800000900}"#;
-    let verified = verifier
+    let verified = keys
         .verify(&ED25519.mint_with(header, claims), NOW)
         .unwrap();
     assert_eq!(verified.caller.session.id(), "alice");
     let critical = r#"{"alg":"EdDSA","cri\u0074":["b64"]}"#;
     assert_eq!(
-        refused(&verifier, &ED25519.mint_with(critical, USER)),
+        refused(&keys, &ED25519.mint_with(critical, USER)),
         Refused::Critical
     );
 }

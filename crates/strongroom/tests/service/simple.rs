@@ -1,7 +1,7 @@
 //! The Simple Tokenizer's pair: an application opens what it holds, by a grant to itself that lasts
 //! for one release.
 
-use crate::house::{ALICE, APP, BOB, DEV, HOUR, House, MINUTE, life_s, unknown};
+use crate::house::{ALICE, APP, BOB, DEV, HOUR, House, MINUTE, Said, life_s, unknown};
 use strongroom::{Action, Error, GrantTarget, Presigned, Rules};
 use strongroom_core::Token;
 
@@ -34,7 +34,7 @@ async fn the_grant_and_the_release_are_both_in_the_log() {
     house.entries().await;
     simple_detokenize(&house, &token).await.unwrap();
     let entries = house.entries().await;
-    let short: Vec<_> = entries.iter().map(|entry| entry.short()).collect();
+    let short: Vec<_> = entries.iter().map(Said::short).collect();
     assert_eq!(
         short,
         ["grant_set allow subject", "simple_detokenize allow grant"]
