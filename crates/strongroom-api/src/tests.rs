@@ -7,11 +7,13 @@ mod simple;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use house::{Answer, House, USER};
 use http::Request;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use strongroom_core::Token;
 
 const ROUTES: [&str; 6] = [
@@ -233,6 +235,40 @@ async fn a_body_that_is_cut_off_is_400() {
     let answer = house.post(USER, "/tokenize", Body::from_stream(cut)).await;
     assert_eq!((answer.status, answer.name()), (400, "InvalidRequest"));
     assert!(!answer.json.to_string().contains("InvalidRequest: cut"));
+}
+
+/// A buffer of a connection, counted while it is there.
+struct Buffer {
+    _counted: Arc<()>,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        b" "
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_tiny_pieces_does_not_keep_a_buffer_for_each_of_them() {
+    const PIECES: usize = 1000;
+    let house = House::new().await;
+    let buffers = Arc::new(());
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counted, seen) = (Arc::clone(&buffers), Arc::clone(&most));
+    let pieces = stream::iter(0..PIECES).map(move |_| {
+        let buffer = Bytes::from_owner(Buffer {
+            _counted: Arc::clone(&counted),
+        });
+        seen.fetch_max(Arc::strong_count(&counted), Ordering::Relaxed);
+        Ok::<_, Infallible>(buffer)
+    });
+    let end = stream::iter([Ok(Bytes::from_static(b"{}"))]);
+    let body = Body::from_stream(pieces.chain(end));
+    assert_eq!(house.post(USER, "/tokenize", body).await.status, 200);
+    drop(buffers);
+    // Beside the two counters, the piece that is read and its predecessor.
+    let most = most.load(Ordering::Relaxed);
+    assert!((3..=4).contains(&most), "{most}");
 }
 
 #[tokio::test]

@@ -234,12 +234,19 @@ fn a_header_has_a_size_and_a_number_of_lines() {
     let long = format!("/health?{}", "q".repeat(93));
     assert_refused(&vault.send(&Request::new("GET", &long)), 413, "TooLarge");
     let get = Request::new("GET", "/").header("a", &"x".repeat(8_200));
-    assert_eq!(get.send(vault.s3()).status, 431);
+    let answer = get.send(vault.s3());
+    let refused = |answer: &Answer| {
+        answer.status == 400
+            && answer
+                .text()
+                .contains("<Code>RequestHeaderSectionTooLarge<")
+    };
+    assert!(refused(&answer), "{}", answer.text());
     // One that never ends is cut off, and the memory that it takes with it.
     let mut stream = connect(vault.s3()).unwrap();
     let _ = stream.write_all(format!("GET / HTTP/1.1\r\na: {}", "x".repeat(20_000)).as_bytes());
     let cut_off = Answer::read(&mut stream, false);
-    assert!(cut_off.is_ok_and(|answer| answer.status == 431));
+    assert!(refused(&cut_off.unwrap()));
 }
 
 #[test]

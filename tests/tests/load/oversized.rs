@@ -171,8 +171,7 @@ fn metadata(write: &mut Writer, long: &str) {
         &with(&format!("\"{}\"", &long[..70 << 10])),
     );
     let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
-    // Metadata is kept as it is written, and nobody here counts with it.
-    write.body(200, "metadata 30,000 deep", &with(&deep));
+    write.body(400, "metadata 30,000 deep", &with(&deep));
     write.body(
         400,
         "a body that only opens",
