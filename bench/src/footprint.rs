@@ -130,11 +130,12 @@ fn forget(path: &Path) -> anyhow::Result<()> {
 
 fn forget_below(directory: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            forget_below(&path)?;
-        } else {
-            forget(&path)?;
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            forget_below(&entry.path())?;
+        } else if kind.is_file() {
+            forget(&entry.path())?;
         }
     }
     Ok(())
