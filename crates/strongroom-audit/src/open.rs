@@ -95,14 +95,20 @@ fn whole(
     path: &Path,
     batch_bytes_max: u64,
 ) -> Result<(u64, UnixMillis), Error> {
-    let from = len.saturating_sub(batch_bytes_max + LINE_BYTES_MAX);
+    // With the byte before the line before the batch, which shows where that line begins.
+    let from = len.saturating_sub(batch_bytes_max + LINE_BYTES_MAX + 1);
     let mut tail = vec![0; usize::try_from(len - from).unwrap_or(0)];
     file.read_exact_at(&mut tail, from)?;
     let zero = tail.iter().position(|byte| *byte == 0);
     let mut rest = &tail[..zero.unwrap_or(tail.len())];
     while let Some(newline) = rest.iter().rposition(|byte| *byte == b'\n') {
-        let start = rest[..newline].iter().rposition(|byte| *byte == b'\n');
-        let start = start.map_or(0, |at| at + 1);
+        let before = rest[..newline].iter().rposition(|byte| *byte == b'\n');
+        let start = match before {
+            Some(at) => at + 1,
+            None if from == 0 => 0,
+            // Longer than any line of ours: what its end looks like says nothing.
+            None => break,
+        };
         let line = serde_json::from_slice::<serde_json::Value>(&rest[start..newline]);
         if let Some(at) = line.ok().and_then(|json| json["at"].as_u64()) {
             return Ok((from + newline as u64 + 1, UnixMillis(at)));

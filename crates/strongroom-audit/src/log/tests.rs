@@ -187,3 +187,22 @@ fn a_full_queue_refuses_instead_of_growing() {
     let refused = (0..1_000).any(|at| matches!(log.append(&entry(at)), Err(Error::Slow)));
     assert!(refused);
 }
+
+#[test]
+fn the_end_of_a_line_that_is_too_long_is_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        queue_bytes_max: 300,
+    };
+    let open = || Log::open(dir.path(), Durability::Buffered, limits);
+    open().unwrap().close();
+    let path = dir.path().join("decisions.jsonl");
+    // Wherever what is looked at begins.
+    for spaces in 4_000..5_000 {
+        let file = format!("{}{{\"at\":4{}}}\n", "x".repeat(5_000), " ".repeat(spaces));
+        let file = [crate::open::HEADER, file.as_bytes()].concat();
+        fs::write(&path, &file).unwrap();
+        assert!(matches!(open(), Err(Error::Malformed { .. })));
+        assert_eq!(fs::read(&path).unwrap(), file);
+    }
+}
