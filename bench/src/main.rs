@@ -43,15 +43,23 @@ async fn main() -> anyhow::Result<()> {
         scenarios: Vec::new(),
         figures: Vec::new(),
     };
+    let mut outcome = Ok(());
     for scenario in parts(arguments.scenario) {
-        report.scenarios.extend(measure(&settings, scenario).await?);
+        // What was measured by then is told in any case.
+        match measure(&settings, scenario).await {
+            Ok(figures) => report.scenarios.extend(figures),
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
     }
     report.figures = report.scenarios.iter().flat_map(Figures::figures).collect();
     report.print()?;
-    match &arguments.options.out {
-        Some(path) => report.save(path),
-        None => Ok(()),
+    if let Some(path) = &arguments.options.out {
+        report.save(path)?;
     }
+    outcome
 }
 
 /// The arguments but for where things lie, which is nobody's business and no part of the figures.
