@@ -95,10 +95,14 @@ fn whole(
     path: &Path,
     batch_bytes_max: u64,
 ) -> Result<(u64, UnixMillis), Error> {
+    let malformed = || Error::Malformed {
+        path: path.display().to_string(),
+        what: "last line",
+    };
     // With the byte before the line before the batch, which shows where that line begins.
-    let from = len.saturating_sub(batch_bytes_max + LINE_BYTES_MAX + 1);
-    let mut tail = vec![0; usize::try_from(len - from).unwrap_or(0)];
-    file.read_exact_at(&mut tail, from)?;
+    let looked_at = batch_bytes_max + LINE_BYTES_MAX + 1;
+    let from = len.saturating_sub(looked_at);
+    let tail = read(file, from, len)?;
     let zero = tail.iter().position(|byte| *byte == 0);
     let mut rest = &tail[..zero.unwrap_or(tail.len())];
     while let Some(newline) = rest.iter().rposition(|byte| *byte == b'\n') {
@@ -111,15 +115,24 @@ fn whole(
         };
         let line = serde_json::from_slice::<serde_json::Value>(&rest[start..newline]);
         if let Some(at) = line.ok().and_then(|json| json["at"].as_u64()) {
-            return Ok((from + newline as u64 + 1, UnixMillis(at)));
+            let end = from + newline as u64 + 1;
+            // Zeros before the last batch are no torn batch: what was acknowledged is damaged.
+            if read(file, end.saturating_sub(looked_at), from)?.contains(&0) {
+                return Err(malformed());
+            }
+            return Ok((end, UnixMillis(at)));
         }
         rest = &rest[..start];
     }
     if from == 0 {
         return Ok((HEADER.len() as u64, UnixMillis(0)));
     }
-    Err(Error::Malformed {
-        path: path.display().to_string(),
-        what: "last line",
-    })
+    Err(malformed())
+}
+
+/// The bytes between two places; none if the first is not before the second.
+fn read(file: &File, from: u64, to: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(bytes)
 }

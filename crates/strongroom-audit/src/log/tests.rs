@@ -206,3 +206,27 @@ fn the_end_of_a_line_that_is_too_long_is_no_line() {
         assert_eq!(fs::read(&path).unwrap(), file);
     }
 }
+
+#[test]
+fn zeros_before_the_last_batch_are_damage_and_not_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        queue_bytes_max: 300,
+    };
+    let open = || Log::open(dir.path(), Durability::Buffered, limits);
+    open().unwrap().close();
+    let path = dir.path().join("decisions.jsonl");
+    let line = format!("{{\"at\":4{}}}\n", " ".repeat(1_000));
+    // Old lines, zeros in their place, whole lines, and a batch that the power cut tore.
+    let file = [
+        crate::open::HEADER,
+        line.repeat(2).as_bytes(),
+        &[0; 500],
+        line.repeat(4).as_bytes(),
+        &[0; 400],
+    ]
+    .concat();
+    fs::write(&path, &file).unwrap();
+    assert!(matches!(open(), Err(Error::Malformed { .. })));
+    assert_eq!(fs::read(&path).unwrap(), file);
+}
